@@ -1,0 +1,13 @@
+//! Threads and sockets: each worker owns its table, its listeners and its relay sockets, and takes no lock on a packet's way.
+
+mod batch;
+pub mod clock;
+pub mod events;
+mod forward;
+pub mod mailbox;
+mod outbox;
+pub mod server;
+pub mod sockets;
+mod stream;
+mod streams;
+mod worker;

@@ -1,0 +1,69 @@
+//! What reaches a worker from outside its thread: Python's commands, first in, first out, and packets of other workers.
+
+use crate::events::Bell;
+use crate::sockets::RelaySocket;
+use crossbeam_queue::{ArrayQueue, SegQueue};
+use hairpin_proto::flow::Flow;
+use hairpin_proto::table::Command;
+use std::io;
+use std::net::SocketAddr;
+
+const RING_PLACES: usize = 4096;
+
+/// A letter to a worker.
+pub enum Letter {
+    /// A command for a flow; a token that is not 0 is acknowledged.
+    Command(Flow, Command<RelaySocket>, u64),
+    /// Read the worker's figures.
+    Totals(u64),
+    /// End the thread.
+    Stop,
+}
+
+/// A payload for a session of another worker, whose owner makes its own checks.
+pub struct Packet {
+    /// Whose it is.
+    pub to: Flow,
+    /// Whose relay sent it, and its address.
+    pub from: (Flow, SocketAddr),
+    /// The payload alone.
+    pub payload: Box<[u8]>,
+}
+
+/// One worker's mailbox.
+pub struct Mailbox {
+    letters: SegQueue<Letter>,
+    ring: ArrayQueue<Packet>,
+    /// Readable while something waits.
+    pub bell: Bell,
+}
+
+impl Mailbox {
+    /// An empty one.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { letters: SegQueue::new(), ring: ArrayQueue::new(RING_PLACES), bell: Bell::new()? })
+    }
+
+    /// Post a letter.
+    pub fn post(&self, letter: Letter) {
+        self.letters.push(letter);
+        self.bell.ring();
+    }
+
+    /// Hand over a packet; false where the ring is full.
+    pub fn pass(&self, packet: Packet) -> bool {
+        let taken = self.ring.push(packet).is_ok();
+        self.bell.ring();
+        taken
+    }
+
+    /// The next letter.
+    pub fn letter(&self) -> Option<Letter> {
+        self.letters.pop()
+    }
+
+    /// The next packet.
+    pub fn packet(&self) -> Option<Packet> {
+        self.ring.pop()
+    }
+}

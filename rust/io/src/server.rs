@@ -1,0 +1,131 @@
+//! A server's threads: bound first, then started; commands find the worker that owns the flow.
+
+use crate::events::Event;
+use crate::events::Events;
+use crate::mailbox::{Letter, Mailbox};
+use crate::sockets::{self, Bound, RelaySocket};
+use crate::worker::{Listener, Shared, Worker};
+use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
+use hairpin_proto::session::Relay;
+use hairpin_proto::table::{Command, Context};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Worker threads and the way to them.
+pub struct Server {
+    shared: Arc<Shared>,
+    listeners: Vec<(SocketAddr, usize)>,
+    waiting: Vec<Worker>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Listeners that are bound and not served yet.
+pub struct Listeners {
+    bound: Vec<(Transport, Bound)>,
+    workers: usize,
+}
+
+impl Listeners {
+    /// Bind all addresses for all workers. On failure the address that could not be bound comes with the error.
+    pub fn bind(addresses: &[(Transport, SocketAddr)], workers: usize) -> Result<Self, (SocketAddr, io::Error)> {
+        let workers = workers.clamp(1, MAX_WORKERS);
+        let bound = addresses.iter().map(|&(transport, address)| {
+            let bound = sockets::listen(address, transport == Transport::Tcp, workers);
+            bound.map(|bound| (transport, bound)).map_err(|error| (address, error))
+        });
+        Ok(Self { bound: bound.collect::<Result<_, _>>()?, workers })
+    }
+
+    /// The addresses, with the ports that the kernel chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().map(|(_, bound)| bound.address).collect()
+    }
+}
+
+impl Server {
+    /// Workers over bound listeners; they serve from `start` on. `seed` gives each worker a seed.
+    pub fn new(context: Context, listeners: Listeners, seed: u64) -> io::Result<Self> {
+        let mailboxes = (0..listeners.workers).map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?;
+        let shared = Arc::new(Shared { context: Arc::new(context), events: Events::new()?, mailboxes });
+        let known = listeners.bound.iter().map(|(_, bound)| (bound.address, bound.receive_buffer)).collect();
+        let mut shares: Vec<Vec<Listener>> = (0..listeners.workers).map(|_| Vec::new()).collect();
+        for ((transport, bound), index) in listeners.bound.into_iter().zip(0..) {
+            for (share, socket) in shares.iter_mut().zip(bound.sockets) {
+                share.push(Listener { index, address: bound.address, transport, socket });
+            }
+        }
+        let waiting = shares.into_iter().zip(0..).map(|(share, number)| {
+            let seed = seed.rotate_left(number) ^ (u64::from(number) << 56);
+            Worker::new(Arc::clone(&shared), number as usize, share, seed)
+        });
+        let waiting = waiting.collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { shared, listeners: known, waiting, threads: Vec::new() })
+    }
+
+    /// Each listener's address, and the bytes that the kernel holds for it.
+    pub fn listeners(&self) -> &[(SocketAddr, usize)] {
+        &self.listeners
+    }
+
+    /// Serve.
+    pub fn start(&mut self) -> io::Result<()> {
+        for (worker, number) in self.waiting.drain(..).zip(0..) {
+            let thread = std::thread::Builder::new().name(format!("hairpin-{number}")).spawn(move || worker.run())?;
+            self.threads.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Tell all threads to stop, and wait for them.
+    pub fn stop(&mut self) {
+        self.waiting.clear();
+        self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Stop));
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so on stderr; stopping goes on.
+            let _ = thread.join();
+        }
+    }
+
+    /// Readable while there are events.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.shared.events.fd()
+    }
+
+    /// At most `limit` events.
+    pub fn drain(&self, limit: usize) -> Vec<Event> {
+        self.shared.events.drain(limit)
+    }
+
+    /// Post a command to the flow's owner; a token that is not 0 is acknowledged, also where there is no such worker.
+    pub fn post(&self, flow: Flow, command: Command<RelaySocket>, token: u64) {
+        match self.shared.mailboxes.get(flow.worker()) {
+            Some(mailbox) => mailbox.post(Letter::Command(flow, command, token)),
+            None if token != 0 => self.shared.events.tell(Event::Acknowledged(token, None)),
+            None => {}
+        }
+    }
+
+    /// Ask every worker for its figures.
+    pub fn totals(&self, token: u64) {
+        self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Totals(token)));
+    }
+
+    /// Bind a relayed transport address now, and hand it to the flow's owner.
+    pub fn open_relay(&self, flow: Flow, bind: SocketAddr, external: SocketAddr, deadline: u64) -> io::Result<()> {
+        let socket = RelaySocket::bind(bind)?;
+        if !self.shared.context.index.claim(external, flow) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        self.post(flow, Command::OpenRelay(Relay { external, deadline, socket }), 0);
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

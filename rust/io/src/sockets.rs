@@ -1,0 +1,123 @@
+//! Sockets as a relay wants them.
+
+use rustix::fd::OwnedFd;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// What the kernel is asked for, for a listener and for a relay.
+pub const LISTENER_BUFFER: usize = 4 << 20;
+const RELAY_BUFFER: usize = 1 << 20;
+const BACKLOG: i32 = 1024;
+
+/// The socket of one relayed transport address.
+pub struct RelaySocket(pub OwnedFd);
+
+impl RelaySocket {
+    /// Bind one; it shares its port with nobody.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = open(address, Type::DGRAM)?;
+        datagram_options(&socket, address, RELAY_BUFFER);
+        socket.bind(&SockAddr::from(address))?;
+        Ok(Self(socket.into()))
+    }
+
+    /// The descriptor.
+    pub fn raw(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// A listener of each worker on one address.
+pub struct Bound {
+    /// The address, with the port that the kernel chose where 0 was asked for.
+    pub address: SocketAddr,
+    /// Bytes that the kernel holds for a UDP listener; 0 for TCP.
+    pub receive_buffer: usize,
+    /// A socket for each worker.
+    pub sockets: Vec<Socket>,
+}
+
+/// Bind an address for all workers; it is first bound alone, so that a second server is told that the port is taken.
+pub fn listen(address: SocketAddr, stream: bool, workers: usize) -> io::Result<Bound> {
+    let kind = if stream { Type::STREAM } else { Type::DGRAM };
+    let address = bound_alone(address, kind)?;
+    let sockets = (0..workers).map(|_| listener(address, kind)).collect::<io::Result<Vec<_>>>()?;
+    let receive_buffer = match sockets.first() {
+        Some(socket) if !stream => socket.recv_buffer_size()? / 2,
+        _ => 0,
+    };
+    Ok(Bound { address, receive_buffer, sockets })
+}
+
+fn bound_alone(address: SocketAddr, kind: Type) -> io::Result<SocketAddr> {
+    let socket = open(address, kind)?;
+    socket.set_reuse_address(kind == Type::STREAM)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
+}
+
+fn listener(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = open(address, kind)?;
+    socket.set_reuse_port(true)?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(address))?;
+        socket.listen(BACKLOG)?;
+    } else {
+        datagram_options(&socket, address, LISTENER_BUFFER);
+        if address.ip().is_unspecified() {
+            set_option(&socket, address, (libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO), 1)?;
+        }
+        socket.bind(&SockAddr::from(address))?;
+    }
+    Ok(socket)
+}
+
+fn open(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// Large buffers, and no path-MTU discovery: a spoofed ICMP must not make us lose packets. The kernel may give less.
+fn datagram_options(socket: &Socket, address: SocketAddr, buffer: usize) {
+    let size = i32::try_from(buffer).unwrap_or(i32::MAX);
+    for (force, ask) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+        if raw_option(socket, libc::SOL_SOCKET, force, size).is_err() {
+            let _ = raw_option(socket, libc::SOL_SOCKET, ask, size);
+        }
+    }
+    let names = (libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER);
+    if set_option(socket, address, names, libc::IP_PMTUDISC_OMIT).is_err() {
+        let _ = set_option(socket, address, names, libc::IP_PMTUDISC_DONT);
+    }
+}
+
+fn set_option(socket: &Socket, address: SocketAddr, names: (i32, i32), value: i32) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => raw_option(socket, libc::IPPROTO_IP, names.0, value),
+        SocketAddr::V6(_) => raw_option(socket, libc::IPPROTO_IPV6, names.1, value),
+    }
+}
+
+fn raw_option(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let size = std::mem::size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for the call, and the option's value is an int that outlives it.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Every IP address of this host's interfaces.
+pub fn host_addresses() -> io::Result<Vec<std::net::IpAddr>> {
+    Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect())
+}

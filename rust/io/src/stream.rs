@@ -1,0 +1,112 @@
+//! One TCP client: frames cut from what it sends, and a bounded queue of frames for it.
+
+use rustix::event::epoll::EventFlags;
+use rustix::fd::OwnedFd;
+use std::io::{self, ErrorKind};
+
+/// The most that waits for a slow reader; more is dropped in whole frames.
+const QUEUE: usize = 512 << 10;
+/// A stranger proves its credentials, and a message is completed, within this time.
+pub const PATIENCE: u64 = 30_000_000_000;
+
+/// A client's connection.
+pub struct Stream {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// The client's place in the table.
+    pub slot: u32,
+    /// Since when it has proved nothing; None once it has.
+    pub stranger_since: Option<u64>,
+    /// What epoll watches it for.
+    pub watched: EventFlags,
+    partial: Vec<u8>,
+    partial_since: u64,
+    queue: Vec<u8>,
+    sent: usize,
+}
+
+/// What became of reading or writing.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// All is well; nothing waits.
+    Idle,
+    /// There is more to write when the socket takes it.
+    Waiting,
+    /// The connection is over.
+    Over(&'static str),
+}
+
+impl Stream {
+    /// A connection that was accepted at `now`.
+    pub fn new(socket: OwnedFd, slot: u32, now: u64) -> Self {
+        Self {
+            socket,
+            slot,
+            stranger_since: Some(now),
+            watched: EventFlags::IN,
+            partial: Vec::new(),
+            partial_since: now,
+            queue: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// Move what came before, an unfinished frame, to the head of `input`; returns its length.
+    pub fn take_partial(&mut self, input: &mut [u8]) -> usize {
+        let length = self.partial.len();
+        input[..length].copy_from_slice(&self.partial);
+        self.partial.clear();
+        length
+    }
+
+    /// Keep an unfinished frame; its patience begins anew where a frame before it was completed.
+    pub fn keep_partial(&mut self, rest: &[u8], now: u64, progress: bool) {
+        if progress {
+            self.partial_since = now;
+        }
+        self.partial.extend_from_slice(rest);
+        self.partial.shrink_to(rest.len().max(2048));
+    }
+
+    /// Queue a whole frame; false where the reader is too slow for it.
+    pub fn push(&mut self, frame: &[u8]) -> bool {
+        let fits = self.queue.len() - self.sent + frame.len() <= QUEUE;
+        if fits {
+            self.queue.extend_from_slice(frame);
+        }
+        fits
+    }
+
+    /// Write what waits.
+    pub fn write(&mut self) -> Flow {
+        while self.sent < self.queue.len() {
+            match rustix::net::send(&self.socket, &self.queue[self.sent..], rustix::net::SendFlags::NOSIGNAL) {
+                Ok(0) => return Flow::Over("disconnected"),
+                Ok(count) => self.sent += count,
+                Err(error) => match io::Error::from(error).kind() {
+                    ErrorKind::WouldBlock => return self.compact(),
+                    ErrorKind::Interrupted => {}
+                    _ => return Flow::Over("disconnected"),
+                },
+            }
+        }
+        self.queue.clear();
+        self.queue.shrink_to(16 << 10);
+        self.sent = 0;
+        Flow::Idle
+    }
+
+    /// Why the connection is to be closed at `now`, if it is.
+    pub fn overdue(&self, now: u64) -> Option<&'static str> {
+        if self.stranger_since.is_some_and(|since| now >= since + PATIENCE) {
+            return Some("unauthenticated");
+        }
+        (!self.partial.is_empty() && now >= self.partial_since + PATIENCE).then_some("half message")
+    }
+
+    fn compact(&mut self) -> Flow {
+        self.queue.drain(..self.sent);
+        self.sent = 0;
+        Flow::Waiting
+    }
+}

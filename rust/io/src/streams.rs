@@ -1,0 +1,261 @@
+//! TCP listeners and clients of one worker.
+
+use crate::stream::{Flow, Stream};
+use crate::worker::{Token, Worker};
+use hairpin_proto::channel_data::{frame_length, Frame};
+use hairpin_proto::counters::Reason;
+use hairpin_proto::flow::{FiveTuple, Transport};
+use hairpin_proto::path::Arrival;
+use rustix::event::epoll;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+/// Room for an unfinished frame and one read behind it.
+pub const INPUT: usize = 2 * READ;
+const READ: usize = 66 << 10;
+/// Strangers' connections of one source (/32, /64), and in all, for each worker.
+const STRANGERS_A_SOURCE: u32 = 256;
+const STRANGERS: usize = 4096;
+const ACCEPTS: usize = 64;
+
+/// The clients, by their place; places are used again.
+#[derive(Default)]
+pub struct Streams {
+    places: Vec<Option<Stream>>,
+    free: Vec<u32>,
+    strangers: HashMap<u64, u32>,
+    stranger_count: usize,
+    waiting: Vec<u32>,
+}
+
+impl Streams {
+    /// Whether there is any.
+    pub fn is_empty(&self) -> bool {
+        self.places.len() == self.free.len()
+    }
+
+    /// A client by its place.
+    pub fn get(&mut self, place: u32) -> Option<&mut Stream> {
+        self.places.get_mut(place as usize)?.as_mut()
+    }
+
+    /// Queue a frame, to be written after the batch in hand; false where the reader is too slow.
+    pub fn push(&mut self, place: u32, frame: &[u8]) -> bool {
+        let taken = self.get(place).is_some_and(|stream| stream.push(frame));
+        if self.waiting.last() != Some(&place) {
+            self.waiting.push(place);
+        }
+        taken
+    }
+
+    /// The client proved its credentials, or ended its session and is a stranger again.
+    pub fn set_stranger(&mut self, place: u32, ip: IpAddr, since: Option<u64>) {
+        let Some(stream) = self.get(place) else { return };
+        let was = std::mem::replace(&mut stream.stranger_since, since).is_some();
+        match (was, since.is_some()) {
+            (true, false) => self.forget_stranger(ip),
+            (false, true) => self.count_stranger(ip),
+            _ => {}
+        }
+    }
+
+    fn admits(&self, ip: IpAddr) -> bool {
+        self.stranger_count < STRANGERS
+            && self.strangers.get(&source(ip)).is_none_or(|count| *count < STRANGERS_A_SOURCE)
+    }
+
+    fn count_stranger(&mut self, ip: IpAddr) {
+        *self.strangers.entry(source(ip)).or_default() += 1;
+        self.stranger_count += 1;
+    }
+
+    fn forget_stranger(&mut self, ip: IpAddr) {
+        self.stranger_count -= 1;
+        if let Some(count) = self.strangers.get_mut(&source(ip)) {
+            *count -= 1;
+            if *count == 0 {
+                self.strangers.remove(&source(ip));
+            }
+        }
+    }
+
+    fn vacant(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            (self.places.len() - 1) as u32
+        })
+    }
+
+    fn take(&mut self, place: u32, ip: IpAddr) -> Option<Stream> {
+        let stream = self.places.get_mut(place as usize)?.take()?;
+        self.free.push(place);
+        if stream.stranger_since.is_some() {
+            self.forget_stranger(ip);
+        }
+        Some(stream)
+    }
+}
+
+/// An IPv4 address, or the /64 of an IPv6 address.
+fn source(ip: IpAddr) -> u64 {
+    match ip {
+        IpAddr::V4(ip) => u64::from(u32::from(ip)),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
+    }
+}
+
+impl Worker {
+    /// Accept who waits. Without descriptors the listener rests until the next tick, or epoll would not let us go.
+    pub(crate) fn accept(&mut self, listener: usize) {
+        for _ in 0..ACCEPTS {
+            let accepted = match self.listeners.get(listener) {
+                Some(listener) => listener.socket.accept(),
+                None => return,
+            };
+            match accepted {
+                Ok((socket, address)) => {
+                    if let Some(client) = address.as_socket() {
+                        self.welcome(listener, socket, client);
+                    }
+                }
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                    return self.rest_listener(listener);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn welcome(&mut self, listener: usize, socket: socket2::Socket, client: std::net::SocketAddr) {
+        let ip = client.ip().to_canonical();
+        let local = socket.local_addr().ok().and_then(|address| address.as_socket());
+        let ready = socket.set_nonblocking(true).and_then(|()| socket.set_tcp_nodelay(true)).is_ok();
+        let (Some(local), true, true) = (local, ready, self.streams.admits(ip)) else {
+            self.table.drop_from(None, Reason::OverSource);
+            return;
+        };
+        let client = std::net::SocketAddr::new(ip, client.port());
+        let place = self.streams.vacant();
+        let five_tuple = FiveTuple { listener: self.listeners[listener].index, client, local };
+        let Some(slot) = self.table.insert(five_tuple, Some(place)) else {
+            self.streams.free.push(place);
+            return;
+        };
+        self.watch(socket.as_fd(), Token::Stream(place), epoll::EventFlags::IN);
+        self.streams.places[place as usize] = Some(Stream::new(socket.into(), slot, self.now));
+        self.streams.count_stranger(ip);
+    }
+
+    /// Read once, judge the whole frames, keep the rest.
+    pub(crate) fn read_stream(&mut self, place: u32) {
+        let mut input = std::mem::take(&mut self.input);
+        if let Err(reason) = self.read_frames(place, &mut input) {
+            self.close_stream(place, reason);
+        }
+        self.input = input;
+    }
+
+    fn read_frames(&mut self, place: u32, input: &mut [u8]) -> Result<(), &'static str> {
+        let Some(stream) = self.streams.get(place) else { return Ok(()) };
+        let kept = stream.take_partial(input);
+        let slot = stream.slot;
+        let (count, over) = match rustix::io::read(&stream.socket, &mut input[kept..kept + READ]) {
+            Ok(0) => (0, true),
+            Ok(count) => (count, false),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => (0, false),
+            Err(_) => (0, true),
+        };
+        if over {
+            return Err("disconnected");
+        }
+        let whole = &input[..kept + count];
+        let used = self.judge_frames(slot, whole)?;
+        let now = self.now;
+        if let Some(stream) = self.streams.get(place) {
+            stream.keep_partial(&whole[used..], now, used > 0 || kept == 0);
+        }
+        Ok(())
+    }
+
+    fn judge_frames(&mut self, slot: u32, whole: &[u8]) -> Result<usize, &'static str> {
+        let Some(five_tuple) = self.table.session(slot).map(|session| session.five_tuple) else { return Ok(0) };
+        let arrival = Arrival { five_tuple, transport: Transport::Tcp, slot: Some(slot) };
+        let mut used = 0;
+        loop {
+            match frame_length(&whole[used..]) {
+                Frame::Length(length) if used + length <= whole.len() => {
+                    self.packet_from_elsewhere(&arrival, &whole[used..used + length]);
+                    used += length;
+                }
+                Frame::NeedMore | Frame::Length(_) => return Ok(used),
+                Frame::Broken => {
+                    self.table.drop_from(Some(slot), Reason::Malformed);
+                    return Err("malformed");
+                }
+            }
+        }
+    }
+
+    /// Write to a client that could not take all before.
+    pub(crate) fn write_stream(&mut self, place: u32) {
+        let Some(stream) = self.streams.get(place) else { return };
+        let outcome = stream.write();
+        let flags = match outcome {
+            Flow::Over(reason) => return self.close_stream(place, reason),
+            Flow::Idle => epoll::EventFlags::IN,
+            Flow::Waiting => epoll::EventFlags::IN | epoll::EventFlags::OUT,
+        };
+        if stream.watched != flags {
+            stream.watched = flags;
+            let data = Token::Stream(place).data();
+            let _ = epoll::modify(&self.epoll, &stream.socket, data, flags);
+        }
+    }
+
+    /// Write what the batch in hand queued.
+    pub(crate) fn write_streams(&mut self) {
+        let mut waiting = std::mem::take(&mut self.streams.waiting);
+        for place in waiting.drain(..) {
+            self.write_stream(place);
+        }
+        self.streams.waiting = waiting;
+    }
+
+    /// Close those whose time is over.
+    pub(crate) fn close_overdue(&mut self) {
+        let now = self.now;
+        let places = self.streams.places.iter().zip(0..);
+        let overdue: Vec<(u32, &'static str)> =
+            places.filter_map(|(stream, place)| Some((place, stream.as_ref()?.overdue(now)?))).collect();
+        for (place, reason) in overdue {
+            self.close_stream(place, reason);
+        }
+    }
+
+    /// The connection is over: the session with it, and Python is told where it knows of it.
+    pub(crate) fn close_stream(&mut self, place: u32, reason: &'static str) {
+        let Some(slot) = self.streams.get(place).map(|stream| stream.slot) else { return };
+        self.flush();
+        let flow = self.table.flow(slot);
+        let Some((client, known)) =
+            self.table.session(slot).map(|session| (session.five_tuple.client, session.credentials.is_some()))
+        else {
+            return;
+        };
+        drop(self.streams.take(place, client.ip()));
+        if let Some((counters, _relay)) = self.table.remove(slot) {
+            if known {
+                self.shared.events.tell(crate::events::Event::Closed(flow, reason, counters));
+            }
+        }
+    }
+
+    /// Python ended the session and the connection with it; what was queued before goes out if the socket takes it at once.
+    pub(crate) fn drop_stream(&mut self, place: u32, ip: IpAddr) {
+        if let Some(mut stream) = self.streams.take(place, ip) {
+            let _ = stream.write();
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! One worker thread: it waits, judges what is there, and sends what came of it. No lock and no interpreter on the way.
+
+use crate::batch::{Batch, Received, HEADROOM};
+use crate::clock;
+use crate::events::{Event, Events, Totals};
+use crate::mailbox::{Letter, Mailbox};
+use crate::outbox::Outbox;
+use crate::sockets::RelaySocket;
+use crate::streams::{Streams, INPUT};
+use hairpin_proto::flow::{FiveTuple, Flow, Transport};
+use hairpin_proto::path::Arrival;
+use hairpin_proto::table::{Command, Context, Outcome, Table};
+use rustix::event::{epoll, Timespec};
+use rustix::fd::OwnedFd;
+use socket2::Socket;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+const CLIENT_BATCH: usize = 64;
+const RELAY_BATCH: usize = 32;
+const EVENTS: usize = 256;
+const PACKETS_OF_OTHERS: usize = 1024;
+const TICK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// What all threads of a server share.
+pub struct Shared {
+    /// The packet path's constants and the index of relays.
+    pub context: Arc<Context>,
+    /// The way up.
+    pub events: Events,
+    /// The way down, one for each worker.
+    pub mailboxes: Vec<Mailbox>,
+}
+
+/// A worker's own socket on a listener's address.
+pub struct Listener {
+    /// Which of the settings' listeners it is.
+    pub index: u16,
+    /// The address it is bound to.
+    pub address: SocketAddr,
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The socket.
+    pub socket: Socket,
+}
+
+/// What epoll says is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// The mailbox.
+    Mailbox,
+    /// A listener, by its place.
+    Listener(u32),
+    /// The relay of a slot.
+    Relay(u32),
+    /// A TCP client, by its place.
+    Stream(u32),
+}
+
+impl Token {
+    /// As epoll carries it.
+    pub fn data(self) -> epoll::EventData {
+        let (kind, place) = match self {
+            Token::Mailbox => (0, 0),
+            Token::Listener(place) => (1, place),
+            Token::Relay(slot) => (2, slot),
+            Token::Stream(place) => (3, place),
+        };
+        epoll::EventData::new_u64(kind << 32 | u64::from(place))
+    }
+
+    fn read(data: epoll::EventData) -> Self {
+        let place = data.u64() as u32;
+        match data.u64() >> 32 {
+            1 => Token::Listener(place),
+            2 => Token::Relay(place),
+            3 => Token::Stream(place),
+            _ => Token::Mailbox,
+        }
+    }
+}
+
+/// A worker's world.
+pub struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) table: Table<RelaySocket>,
+    pub(crate) epoll: OwnedFd,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) streams: Streams,
+    pub(crate) batch: Batch,
+    pub(crate) outbox: Outbox,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) input: Box<[u8]>,
+    pub(crate) now: u64,
+    pub(crate) indications: u128,
+    resting: Vec<usize>,
+    number: usize,
+    ticked: u64,
+}
+
+impl Worker {
+    /// A worker with its listeners; `seed` makes its choices unpredictable.
+    pub fn new(shared: Arc<Shared>, number: usize, listeners: Vec<Listener>, seed: u64) -> io::Result<Self> {
+        let worker = Self {
+            table: Table::new(Arc::clone(&shared.context), number as u8, seed),
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            shared,
+            listeners,
+            streams: Streams::default(),
+            batch: Batch::new(),
+            outbox: Outbox::default(),
+            scratch: Vec::new(),
+            input: vec![0; INPUT].into(),
+            now: clock::now(),
+            indications: u128::from(seed) << 32,
+            resting: Vec::new(),
+            number,
+            ticked: 0,
+        };
+        epoll::add(&worker.epoll, worker.mailbox().bell.fd(), Token::Mailbox.data(), epoll::EventFlags::IN)?;
+        for (listener, place) in worker.listeners.iter().zip(0..) {
+            epoll::add(&worker.epoll, &listener.socket, Token::Listener(place).data(), epoll::EventFlags::IN)?;
+        }
+        Ok(worker)
+    }
+
+    /// Serve until told to stop.
+    pub fn run(mut self) {
+        let mut ready = Vec::with_capacity(EVENTS);
+        loop {
+            let idle = self.streams.is_empty() && self.resting.is_empty();
+            let timeout = if idle { None } else { Some(&TICK) };
+            ready.clear();
+            // Interrupted: nothing is ready, and the next round asks again.
+            let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout);
+            self.now = clock::now();
+            for event in &ready {
+                if !self.serve(Token::read(event.data), event.flags) {
+                    return;
+                }
+            }
+            self.flush();
+            self.write_streams();
+            self.tick();
+        }
+    }
+
+    fn serve(&mut self, token: Token, flags: epoll::EventFlags) -> bool {
+        match token {
+            Token::Mailbox => return self.read_mailbox(),
+            Token::Listener(place) => match self.listeners.get(place as usize).map(|listener| listener.transport) {
+                Some(Transport::Udp) => self.receive_clients(place as usize),
+                Some(Transport::Tcp) => self.accept(place as usize),
+                None => {}
+            },
+            Token::Relay(slot) => self.receive_peers(slot),
+            Token::Stream(place) => {
+                if flags.contains(epoll::EventFlags::OUT) {
+                    self.write_stream(place);
+                }
+                if flags.intersects(epoll::EventFlags::IN | epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
+                    self.read_stream(place);
+                }
+            }
+        }
+        true
+    }
+
+    fn receive_clients(&mut self, place: usize) {
+        self.make_room(CLIENT_BATCH);
+        let Some(listener) = self.listeners.get(place) else { return };
+        let (index, address) = (listener.index, listener.address);
+        let (first, count) = self.batch.receive(listener.socket.as_raw_fd(), CLIENT_BATCH);
+        for place in first..first + count {
+            let Some(Received { length, from, to, .. }) = self.batch.received(place) else { continue };
+            let client = SocketAddr::new(from.ip().to_canonical(), from.port());
+            let local = to.map_or(address, |ip| SocketAddr::new(ip, address.port()));
+            let five_tuple = FiveTuple { listener: index, client, local };
+            let arrival = Arrival { five_tuple, transport: Transport::Udp, slot: self.table.find(&five_tuple) };
+            self.packet_from_client(&arrival, place, length);
+        }
+    }
+
+    fn receive_peers(&mut self, slot: u32) {
+        self.make_room(RELAY_BATCH);
+        let Some(relay) = self.table.session(slot).and_then(|session| session.relay.as_ref()) else { return };
+        let (first, count) = self.batch.receive(relay.socket.raw(), RELAY_BATCH);
+        for place in first..first + count {
+            if let Some(received) = self.batch.received(place) {
+                let from = SocketAddr::new(received.from.ip().to_canonical(), received.from.port());
+                self.packet_from_peer(slot, from, (place, HEADROOM, received.length));
+            }
+        }
+    }
+
+    /// Free places for a batch; what waits in them is sent first.
+    pub(crate) fn make_room(&mut self, places: usize) {
+        if self.batch.room() < places {
+            self.flush();
+        }
+    }
+
+    /// Send what waits. To be called before a socket is closed, too.
+    pub(crate) fn flush(&mut self) {
+        let table = &mut self.table;
+        self.outbox.flush(&self.batch, |datagram| table.refused(datagram.slot, datagram.length, datagram.to_client));
+        self.batch.clear();
+    }
+
+    fn read_mailbox(&mut self) -> bool {
+        self.mailbox().bell.silence();
+        while let Some(letter) = self.mailbox().letter() {
+            match letter {
+                Letter::Command(flow, command, token) => self.command(flow, command, token),
+                Letter::Totals(token) => self.tell_totals(token),
+                Letter::Stop => {
+                    self.flush();
+                    self.write_streams();
+                    return false;
+                }
+            }
+        }
+        for _ in 0..PACKETS_OF_OTHERS {
+            let Some(packet) = self.mailbox().packet() else { return true };
+            self.packet_from_worker(&packet);
+        }
+        self.mailbox().bell.ring();
+        true
+    }
+
+    fn command(&mut self, flow: Flow, command: Command<RelaySocket>, token: u64) {
+        if matches!(command, Command::Close { .. }) {
+            self.flush();
+        }
+        let (opens, installs) = (matches!(command, Command::OpenRelay(_)), matches!(command, Command::InstallKey(..)));
+        let outcome = self.table.apply(flow, command, self.now, &mut self.scratch);
+        let counters = match outcome {
+            Outcome::Done if opens => return self.watch_relay(flow.slot()),
+            Outcome::Done if installs => return self.set_stranger(flow.slot(), None),
+            Outcome::Done => None,
+            Outcome::Send(slot) => return self.send_scratch(slot),
+            Outcome::Counters(counters) => Some(counters),
+            Outcome::Closed(counters, _relay, connection) => {
+                self.closed(flow.slot(), connection);
+                Some(counters)
+            }
+            // The client went away while Python decided: the session that it made ends at once.
+            Outcome::Stale if installs => {
+                return self.shared.events.tell(Event::Closed(flow, "disconnected", Default::default()));
+            }
+            Outcome::Stale => None,
+        };
+        if token != 0 {
+            self.shared.events.tell(Event::Acknowledged(token, counters));
+        }
+    }
+
+    /// After a session ended: its connection is closed too, or begins again as a stranger's.
+    fn closed(&mut self, slot: u32, connection: Option<(u32, IpAddr)>) {
+        match connection {
+            Some((place, ip)) => self.drop_stream(place, ip),
+            None => self.set_stranger(slot, Some(self.now)),
+        }
+    }
+
+    fn set_stranger(&mut self, slot: u32, since: Option<u64>) {
+        let Some(session) = self.table.session(slot) else { return };
+        if let Some(place) = session.connection {
+            self.streams.set_stranger(place, session.five_tuple.client.ip(), since);
+        }
+    }
+
+    fn watch_relay(&mut self, slot: u32) {
+        if let Some(relay) = self.table.session(slot).and_then(|session| session.relay.as_ref()) {
+            self.watch(relay.socket.0.as_fd(), Token::Relay(slot), epoll::EventFlags::IN);
+        }
+    }
+
+    /// epoll refuses only where the kernel has no memory: the socket is then silent until it is closed.
+    pub(crate) fn watch(&self, socket: BorrowedFd<'_>, token: Token, flags: epoll::EventFlags) {
+        let _ = epoll::add(&self.epoll, socket, token.data(), flags);
+    }
+
+    /// A listener rests until the next tick.
+    pub(crate) fn rest_listener(&mut self, place: usize) {
+        if let Some(listener) = self.listeners.get(place) {
+            let _ = epoll::delete(&self.epoll, &listener.socket);
+            self.resting.push(place);
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.now < self.ticked + 1_000_000_000 {
+            return;
+        }
+        self.ticked = self.now;
+        self.close_overdue();
+        for place in std::mem::take(&mut self.resting) {
+            if let Some(listener) = self.listeners.get(place) {
+                self.watch(listener.socket.as_fd(), Token::Listener(place as u32), epoll::EventFlags::IN);
+            }
+        }
+    }
+
+    fn tell_totals(&self, token: u64) {
+        self.shared.events.tell(Event::Totals(Box::new(Totals {
+            token,
+            worker: self.number,
+            sessions: self.table.totals(),
+            strangers: self.table.strangers,
+            drops: self.table.drops.iter().collect(),
+        })));
+    }
+
+    /// Which worker this is.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The worker's socket on a listener's address.
+    pub(crate) fn listener(&self, index: u16) -> Option<&Listener> {
+        self.listeners.get(usize::from(index)).filter(|listener| listener.index == index)
+    }
+
+    fn mailbox(&self) -> &Mailbox {
+        &self.shared.mailboxes[self.number]
+    }
+}

@@ -1,0 +1,105 @@
+//! Answers from arithmetic alone: Binding, and the refusals that need no look-up. None is signed, none keeps state.
+//!
+//! Over UDP an answer to a stranger is at most three times his datagram, IP and UDP headers counted in, so that the server is
+//! no amplifier; the reason phrase goes first.
+
+use crate::attributes::{code, Value};
+use crate::counters::Reason;
+use crate::flow::Transport;
+use crate::message::{Kind, Message};
+use crate::path::{Arrival, Refusal, Verdict};
+use crate::table::Table;
+use crate::writer::Writer;
+use std::net::SocketAddr;
+
+const AMPLIFICATION: usize = 3;
+
+impl<S> Table<S> {
+    /// Binding (RFC 8489, section 12): the reflexive transport address, or 420.
+    pub(crate) fn binding(
+        &mut self,
+        at: &Arrival,
+        message: &Message<&[u8]>,
+        now: u64,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Verdict, Reason> {
+        if !self.sources.allow_source(at.five_tuple.client.ip(), now) {
+            return Err(Reason::OverSource);
+        }
+        let unknown: Vec<u16> = message.unknown().collect();
+        if !unknown.is_empty() {
+            let reason = "Unknown Attribute";
+            error(message, 420, reason, &[(code::UNKNOWN_ATTRIBUTES, Value::Codes(unknown))], scratch);
+        } else if message.malformed().next().is_some() {
+            error(message, 400, "Bad Request", &[], scratch);
+        } else {
+            let mut writer = Writer::new(scratch, message.method(), Kind::Success, message.transaction());
+            writer.put(code::XOR_MAPPED_ADDRESS, &Value::Address(at.five_tuple.client));
+            writer.finish(None, message.has_fingerprint());
+        }
+        proportionate(at, message, scratch).then_some(Verdict::Answer).ok_or(Reason::OverSource)
+    }
+
+    /// 401 for a request that Python refused, by the same code as 401s from here; false where it would be too large.
+    pub(crate) fn challenge(
+        &mut self,
+        slot: u32,
+        message: &Message<Box<[u8]>>,
+        now: u64,
+        scratch: &mut Vec<u8>,
+    ) -> bool {
+        let Some(session) = self.session(slot) else { return false };
+        let transport = if session.connection.is_some() { Transport::Tcp } else { Transport::Udp };
+        let arrival = Arrival { five_tuple: session.five_tuple, transport, slot: Some(slot) };
+        self.write_refusal(Refusal::Unauthenticated, &arrival, message, now, scratch)
+    }
+
+    /// 400, 401 or 438 (RFC 8489, section 9.2.4), unsigned; false where it would be too large for this stranger.
+    pub(crate) fn write_refusal<B: AsRef<[u8]>>(
+        &self,
+        refusal: Refusal,
+        at: &Arrival,
+        message: &Message<B>,
+        now: u64,
+        scratch: &mut Vec<u8>,
+    ) -> bool {
+        let (number, reason) = match refusal {
+            Refusal::BadRequest => (400, "Bad Request"),
+            Refusal::Unauthenticated => (401, "Unauthenticated"),
+            Refusal::StaleNonce => (438, "Stale Nonce"),
+        };
+        let nonce = self.context.nonces.mint(at.five_tuple.client, now);
+        let fresh = [
+            (code::REALM, Value::Text(&self.context.realm)),
+            (code::NONCE, Value::Text(std::str::from_utf8(&nonce).unwrap_or_default())),
+        ];
+        let attributes = if refusal == Refusal::BadRequest { &fresh[..0] } else { &fresh[..] };
+        [reason, ""].iter().any(|reason| {
+            error(message, number, reason, attributes, scratch);
+            proportionate(at, message, scratch)
+        })
+    }
+}
+
+fn error<B: AsRef<[u8]>>(
+    message: &Message<B>,
+    number: u16,
+    reason: &str,
+    attributes: &[(u16, Value<'_>)],
+    scratch: &mut Vec<u8>,
+) {
+    let mut writer = Writer::new(scratch, message.method(), Kind::Error, message.transaction());
+    writer.put(code::ERROR_CODE, &Value::Error(number, reason));
+    for (code, value) in attributes {
+        writer.put(*code, value);
+    }
+    writer.finish(None, message.has_fingerprint());
+}
+
+fn proportionate<B: AsRef<[u8]>>(at: &Arrival, message: &Message<B>, answer: &[u8]) -> bool {
+    let headers = match at.five_tuple.client {
+        SocketAddr::V4(_) => 20 + 8,
+        SocketAddr::V6(_) => 40 + 8,
+    };
+    at.transport == Transport::Tcp || answer.len() + headers <= AMPLIFICATION * (message.bytes().len() + headers)
+}

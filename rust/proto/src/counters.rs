@@ -1,0 +1,122 @@
+//! What is counted: packets and bytes of a client, and why packets were dropped.
+
+/// Traffic between the server's socket and one client (or all strangers), STUN and ChannelData headers counted in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes that came from the client.
+    pub received_bytes: u64,
+    /// Packets that came from the client.
+    pub received_packets: u64,
+    /// Bytes that went to the client.
+    pub sent_bytes: u64,
+    /// Packets that went to the client.
+    pub sent_packets: u64,
+    /// The client's packets that were not carried on.
+    pub errors: u64,
+}
+
+impl Counters {
+    /// Count a packet from the client.
+    pub fn receive(&mut self, bytes: usize) {
+        self.received_bytes += bytes as u64;
+        self.received_packets += 1;
+    }
+
+    /// Take back a packet that turned out to be another's.
+    pub fn unreceive(&mut self, bytes: usize) {
+        self.received_bytes = self.received_bytes.saturating_sub(bytes as u64);
+        self.received_packets = self.received_packets.saturating_sub(1);
+    }
+
+    /// Count a packet to the client.
+    pub fn send(&mut self, bytes: usize) {
+        self.sent_bytes += bytes as u64;
+        self.sent_packets += 1;
+    }
+
+    /// Take back a packet to the client that the kernel refused.
+    pub fn unsend(&mut self, bytes: usize) {
+        self.sent_bytes = self.sent_bytes.saturating_sub(bytes as u64);
+        self.sent_packets = self.sent_packets.saturating_sub(1);
+    }
+
+    /// Add another's figures.
+    pub fn add(&mut self, other: &Self) {
+        self.received_bytes += other.received_bytes;
+        self.received_packets += other.received_packets;
+        self.sent_bytes += other.sent_bytes;
+        self.sent_packets += other.sent_packets;
+        self.errors += other.errors;
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
+        /// Why a packet was not carried on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason { $($(#[doc = $doc])* $name,)* }
+
+        impl Reason {
+            /// All reasons, in order.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            /// The reason as metrics name it.
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$name => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Neither STUN nor ChannelData, or broken.
+    Malformed = "malformed",
+    /// A method, class or indication that a server does not expect.
+    Unexpected = "unexpected",
+    /// Data from a client that has no allocation.
+    NoAllocation = "no_allocation",
+    /// A channel that is not bound, or lapsed.
+    NoChannel = "no_channel",
+    /// No permission for the peer, or lapsed.
+    NoPermission = "no_permission",
+    /// A peer of this host that is no live relay.
+    NoRelay = "no_relay",
+    /// Over the session's bytes a second.
+    OverRate = "over_rate",
+    /// Over the requests a second of a session or a user.
+    OverRequests = "over_requests",
+    /// Over the answers a second of a source, or larger than a stranger may get.
+    OverSource = "over_source",
+    /// The queue to the rules was full.
+    QueueFull = "queue_full",
+    /// The ring between two workers was full.
+    RingFull = "ring_full",
+    /// The kernel refused to send it.
+    Refused = "refused",
+    /// Larger than a datagram to the client can be.
+    TooLarge = "too_large",
+    /// A TCP client that reads too slowly.
+    SlowReader = "slow_reader",
+}
+
+/// How many packets were dropped, by reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Drops([u64; Reason::ALL.len()]);
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self([0; Reason::ALL.len()])
+    }
+}
+
+impl Drops {
+    /// Count one.
+    pub fn count(&mut self, reason: Reason) {
+        self.0[reason as usize] += 1;
+    }
+
+    /// Reason and figure, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL.iter().map(|&reason| (reason, self.0[reason as usize]))
+    }
+}

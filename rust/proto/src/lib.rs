@@ -1,0 +1,18 @@
+//! The protocol, pure: STUN and TURN on the wire, the table of live entries, and the path of a packet through it.
+//!
+//! No I/O, no clock, no chance of its own, no unsafe.
+#![forbid(unsafe_code)]
+
+mod answers;
+pub mod attributes;
+pub mod channel_data;
+pub mod counters;
+pub mod flow;
+pub mod index;
+pub mod limiter;
+pub mod message;
+pub mod nonce;
+pub mod path;
+pub mod session;
+pub mod table;
+pub mod writer;

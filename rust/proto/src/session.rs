@@ -1,0 +1,207 @@
+//! What the packet path knows of one client: a projection of Python's state, on lease.
+//!
+//! Invariant: an entry forwards only while `now < deadline`. Nothing is removed here because time passed.
+
+use crate::counters::Counters;
+use crate::flow::FiveTuple;
+use crate::limiter::Bucket;
+use std::net::{IpAddr, SocketAddr};
+
+/// Where data for a permitted address may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Out by the relay's socket.
+    Outside,
+    /// To a live relay of this server, and nowhere else.
+    Inside,
+    /// To a live relay of this server, else out by the relay's socket.
+    Both,
+}
+
+/// The user of a session, and the key that its messages are verified with.
+pub struct Credentials {
+    /// USERNAME as the client sends it.
+    pub username: Box<str>,
+    /// The long-term key (RFC 8489, section 9.2.2).
+    pub key: Box<[u8]>,
+}
+
+/// A relayed transport address; `socket` is what the caller sends with.
+pub struct Relay<S> {
+    /// The address that clients and peers know.
+    pub external: SocketAddr,
+    /// The allocation's lease.
+    pub deadline: u64,
+    /// The caller's handle.
+    pub socket: S,
+}
+
+/// A permission (RFC 8656, section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// The peer's IP; its port does not matter.
+    pub ip: IpAddr,
+    /// Where data for it may go.
+    pub reach: Reach,
+    /// The lease.
+    pub deadline: u64,
+}
+
+/// A channel (RFC 8656, section 12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Its number, 0x4000 and up.
+    pub number: u16,
+    /// The peer it stands for.
+    pub peer: SocketAddr,
+    /// The lease.
+    pub deadline: u64,
+}
+
+/// One client by its five-tuple.
+pub struct Session<S> {
+    /// The client's transport address and ours.
+    pub five_tuple: FiveTuple,
+    /// The stream, where the client came by one.
+    pub connection: Option<u32>,
+    /// A request of it was handed up: from then on its packets count as a session's.
+    pub asked: bool,
+    /// Set once Python knows who it is.
+    pub credentials: Option<Credentials>,
+    /// Set once it has allocated.
+    pub relay: Option<Relay<S>>,
+    /// Its traffic.
+    pub counters: Counters,
+    /// Requests a second.
+    pub requests: Bucket,
+    /// Bytes a second towards peers.
+    pub uplink: Bucket,
+    /// Bytes a second towards the client.
+    pub downlink: Bucket,
+    permissions: Vec<Permission>,
+    channels: Vec<Channel>,
+    numbers: Vec<(SocketAddr, u16)>,
+}
+
+impl<S> Session<S> {
+    /// A client of which nothing is known but its five-tuple.
+    pub fn new(five_tuple: FiveTuple, connection: Option<u32>, request_rate: u64) -> Self {
+        Self {
+            five_tuple,
+            connection,
+            asked: false,
+            credentials: None,
+            relay: None,
+            counters: Counters::default(),
+            requests: Bucket::new(request_rate),
+            uplink: Bucket::new(0),
+            downlink: Bucket::new(0),
+            permissions: Vec::new(),
+            channels: Vec::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    /// The relay while its lease runs.
+    pub fn live_relay(&self, now: u64) -> Option<&Relay<S>> {
+        self.relay.as_ref().filter(|relay| now < relay.deadline)
+    }
+
+    /// The permission for a peer while its lease runs.
+    pub fn permission(&self, ip: IpAddr, now: u64) -> Option<Permission> {
+        let place = self.permissions.binary_search_by_key(&ip, |permission| permission.ip).ok()?;
+        Some(self.permissions[place]).filter(|permission| now < permission.deadline)
+    }
+
+    /// The channel of a number while its lease runs.
+    pub fn channel(&self, number: u16, now: u64) -> Option<Channel> {
+        let place = self.channels.binary_search_by_key(&number, |channel| channel.number).ok()?;
+        Some(self.channels[place]).filter(|channel| now < channel.deadline)
+    }
+
+    /// The number that a peer is bound to, while the lease runs.
+    pub fn number(&self, peer: SocketAddr, now: u64) -> Option<u16> {
+        let place = self.numbers.binary_search_by_key(&peer, |(bound, _)| *bound).ok()?;
+        self.channel(self.numbers[place].1, now).map(|channel| channel.number)
+    }
+
+    /// Install or extend a permission.
+    pub fn permit(&mut self, permission: Permission) {
+        match self.permissions.binary_search_by_key(&permission.ip, |known| known.ip) {
+            Ok(place) => self.permissions[place] = permission,
+            Err(place) => self.permissions.insert(place, permission),
+        }
+    }
+
+    /// Take a permission away.
+    pub fn forbid(&mut self, ip: IpAddr) {
+        self.permissions.retain(|permission| permission.ip != ip);
+    }
+
+    /// Install or extend a channel; what the number or the peer was bound to before is gone.
+    pub fn bind(&mut self, channel: Channel) {
+        match self.channels.binary_search_by_key(&channel.number, |known| known.number) {
+            Ok(place) if self.channels[place].peer == channel.peer => self.channels[place] = channel,
+            _ => self.rebind(channel),
+        }
+    }
+
+    /// Take a channel away.
+    pub fn unbind(&mut self, number: u16) {
+        self.channels.retain(|channel| channel.number != number);
+        self.numbers.retain(|(_, bound)| *bound != number);
+    }
+
+    /// All permissions and channels, lapsed ones too, in order.
+    pub fn entries(&self) -> (&[Permission], &[Channel]) {
+        (&self.permissions, &self.channels)
+    }
+
+    fn rebind(&mut self, channel: Channel) {
+        self.unbind(channel.number);
+        if let Ok(place) = self.numbers.binary_search_by_key(&channel.peer, |(bound, _)| *bound) {
+            self.unbind(self.numbers[place].1);
+        }
+        let place = self.channels.partition_point(|known| known.number < channel.number);
+        self.channels.insert(place, channel);
+        let place = self.numbers.partition_point(|(bound, _)| *bound < channel.peer);
+        self.numbers.insert(place, (channel.peer, channel.number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session<()> {
+        let any = "192.0.2.1:1".parse().unwrap();
+        Session::new(FiveTuple { listener: 0, client: any, local: any }, None, 0)
+    }
+
+    fn channel(number: u16, peer: &str, deadline: u64) -> Channel {
+        Channel { number, peer: peer.parse().unwrap(), deadline }
+    }
+
+    #[test]
+    fn a_lapsed_entry_forwards_nothing_and_an_extension_revives_it() {
+        let mut session = session();
+        let ip = "192.0.2.9".parse().unwrap();
+        session.permit(Permission { ip, reach: Reach::Outside, deadline: 10 });
+        assert!(session.permission(ip, 9).is_some());
+        assert!(session.permission(ip, 10).is_none());
+        session.permit(Permission { ip, reach: Reach::Outside, deadline: 20 });
+        assert!(session.permission(ip, 10).is_some());
+    }
+
+    #[test]
+    fn a_number_stands_for_one_peer_and_a_peer_for_one_number() {
+        let mut session = session();
+        session.bind(channel(0x4001, "192.0.2.9:1", 10));
+        session.bind(channel(0x4000, "192.0.2.9:2", 10));
+        session.bind(channel(0x4001, "192.0.2.9:2", 20));
+        assert_eq!(session.entries().1, &[channel(0x4001, "192.0.2.9:2", 20)]);
+        assert_eq!(session.number("192.0.2.9:2".parse().unwrap(), 19), Some(0x4001));
+        assert_eq!(session.number("192.0.2.9:1".parse().unwrap(), 0), None);
+        assert_eq!(session.number("192.0.2.9:2".parse().unwrap(), 20), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! One worker's sessions, and the commands by which Python changes them.
+//!
+//! Only a request with a valid nonce earns a UDP client a slot, so strangers cost nothing.
+
+use crate::counters::{Counters, Drops};
+use crate::flow::{FiveTuple, Flow, MAX_SLOTS};
+use crate::index::RelayIndex;
+use crate::limiter::{Bucket, Buckets};
+use crate::message::Message;
+use crate::nonce::Nonces;
+use crate::session::{Channel, Credentials, Permission, Relay, Session};
+use foldhash::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What all workers of a server share, read only.
+pub struct Context {
+    /// Which flow owns which relayed transport address.
+    pub index: RelayIndex,
+    /// REALM.
+    pub realm: Box<str>,
+    /// Signs and checks NONCE.
+    pub nonces: Nonces,
+    /// Addresses of this server that are never a peer: its listeners and its API.
+    pub closed: Vec<SocketAddr>,
+    /// Limits, a second; 0 for none.
+    pub rates: Rates,
+}
+
+/// Limits, a second; 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Answers to one source that has proved nothing, and its requests that are handed up.
+    pub source: u32,
+    /// Requests of one session.
+    pub session: u32,
+    /// Requests of one user.
+    pub user: u32,
+}
+
+/// What Python asks of a worker, in order; `S` is the socket of a relay.
+pub enum Command<S> {
+    /// Send a message to the client.
+    Reply(Box<[u8]>),
+    /// Refuse a request: 401 with REALM and a fresh NONCE.
+    Challenge(Message<Box<[u8]>>),
+    /// Verify the flow's requests from now on; cap what it relays each way (bytes a second).
+    InstallKey(Credentials, u64),
+    /// The allocation's relay.
+    OpenRelay(Relay<S>),
+    /// A new deadline for the relay.
+    ExtendRelay(u64),
+    /// Install or extend a permission.
+    Permit(Permission),
+    /// Take a permission away.
+    Forbid(IpAddr),
+    /// Install or extend a channel.
+    BindChannel(Channel),
+    /// Take a channel away.
+    Unbind(u16),
+    /// End the session; a TCP connection too, where asked for.
+    Close {
+        /// Close a TCP connection as well.
+        disconnect: bool,
+    },
+    /// Read the counters.
+    Counters,
+}
+
+/// What a command leaves to do for the one who drives the table.
+pub enum Outcome<S> {
+    /// Nothing.
+    Done,
+    /// The flow was gone.
+    Stale,
+    /// `scratch` holds what is to be sent to the client of this slot.
+    Send(u32),
+    /// The session's figures.
+    Counters(Counters),
+    /// The session ended with these figures; drop its relay, and close the connection where there is one named.
+    Closed(Counters, Option<Relay<S>>, Option<(u32, IpAddr)>),
+}
+
+struct Slot<S> {
+    generation: u32,
+    session: Option<Session<S>>,
+}
+
+/// The sessions of one worker.
+pub struct Table<S> {
+    /// What all workers share.
+    pub context: Arc<Context>,
+    /// Why packets were dropped.
+    pub drops: Drops,
+    /// The traffic of those who proved nothing.
+    pub strangers: Counters,
+    pub(crate) sources: Buckets,
+    pub(crate) users: Buckets,
+    ended: Counters,
+    worker: u8,
+    slots: Vec<Slot<S>>,
+    free: Vec<u32>,
+    by_tuple: HashMap<FiveTuple, u32>,
+}
+
+impl<S> Table<S> {
+    /// An empty table for a worker.
+    pub fn new(context: Arc<Context>, worker: u8, seed: u64) -> Self {
+        let rates = context.rates;
+        Self {
+            context,
+            drops: Drops::default(),
+            strangers: Counters::default(),
+            sources: Buckets::new(rates.source, seed),
+            users: Buckets::new(rates.user, !seed),
+            ended: Counters::default(),
+            worker,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_tuple: HashMap::default(),
+        }
+    }
+
+    /// The slot of a UDP client.
+    pub fn find(&self, five_tuple: &FiveTuple) -> Option<u32> {
+        self.by_tuple.get(five_tuple).copied()
+    }
+
+    /// A session by its slot.
+    pub fn session(&self, slot: u32) -> Option<&Session<S>> {
+        self.slots.get(slot as usize)?.session.as_ref()
+    }
+
+    /// A session by its slot, to be changed.
+    pub fn session_mut(&mut self, slot: u32) -> Option<&mut Session<S>> {
+        self.slots.get_mut(slot as usize)?.session.as_mut()
+    }
+
+    /// The flow that a slot holds now.
+    pub fn flow(&self, slot: u32) -> Flow {
+        let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
+        Flow::new(self.worker, slot, generation)
+    }
+
+    /// The slot of a flow, if it still lives.
+    pub fn slot(&self, flow: Flow) -> Option<u32> {
+        let slot = self.slots.get(flow.slot() as usize)?;
+        (slot.session.is_some() && slot.generation == flow.generation()).then_some(flow.slot())
+    }
+
+    /// A slot for a client, None where all are taken. A stream's client is found by its connection, a UDP client by its five-tuple.
+    pub fn insert(&mut self, five_tuple: FiveTuple, connection: Option<u32>) -> Option<u32> {
+        let slot = self.vacant()?;
+        let rate = u64::from(self.context.rates.session);
+        self.slots[slot as usize].session = Some(Session::new(five_tuple, connection, rate));
+        if connection.is_none() {
+            self.by_tuple.insert(five_tuple, slot);
+        }
+        Some(slot)
+    }
+
+    /// Free a slot; what the session sent and got is kept in the totals. The caller drops the relay.
+    pub fn remove(&mut self, slot: u32) -> Option<(Counters, Option<Relay<S>>)> {
+        let flow = self.flow(slot);
+        let place = self.slots.get_mut(slot as usize)?;
+        let session = place.session.take()?;
+        place.generation = place.generation.checked_add(1).unwrap_or(1);
+        self.free.push(slot);
+        if session.connection.is_none() {
+            self.by_tuple.remove(&session.five_tuple);
+        }
+        Some(self.account(flow, session))
+    }
+
+    /// Carry out a command for a flow.
+    pub fn apply(&mut self, flow: Flow, command: Command<S>, now: u64, scratch: &mut Vec<u8>) -> Outcome<S> {
+        let Some(slot) = self.slot(flow) else { return self.refuse(flow, command) };
+        match command {
+            Command::Close { disconnect } => return self.close(slot, disconnect),
+            Command::Challenge(message) => {
+                return if self.challenge(slot, &message, now, scratch) { Outcome::Send(slot) } else { Outcome::Done };
+            }
+            _ => {}
+        }
+        let Some(session) = self.session_mut(slot) else { return Outcome::Stale };
+        match command {
+            Command::Reply(bytes) => {
+                scratch.clear();
+                scratch.extend_from_slice(&bytes);
+                return Outcome::Send(slot);
+            }
+            Command::InstallKey(credentials, rate) => {
+                session.credentials = Some(credentials);
+                session.uplink = Bucket::new(rate);
+                session.downlink = Bucket::new(rate);
+            }
+            Command::OpenRelay(relay) => session.relay = Some(relay),
+            Command::ExtendRelay(deadline) => {
+                if let Some(relay) = session.relay.as_mut() {
+                    relay.deadline = deadline;
+                }
+            }
+            Command::Permit(permission) => session.permit(permission),
+            Command::Forbid(ip) => session.forbid(ip),
+            Command::BindChannel(channel) => session.bind(channel),
+            Command::Unbind(number) => session.unbind(number),
+            Command::Counters => return Outcome::Counters(session.counters),
+            Command::Close { .. } | Command::Challenge(_) => {}
+        }
+        Outcome::Done
+    }
+
+    /// The figures of all sessions that live or lived; one that has proved nothing yet is in no sum, so sums only grow.
+    pub fn totals(&self) -> Counters {
+        let mut sum = self.ended;
+        self.iter()
+            .filter(|(_, session)| session.credentials.is_some())
+            .for_each(|(_, session)| sum.add(&session.counters));
+        sum
+    }
+
+    /// Every session and its slot.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Session<S>)> {
+        self.slots.iter().zip(0..).filter_map(|(slot, number)| Some((number, slot.session.as_ref()?)))
+    }
+
+    fn vacant(&mut self) -> Option<u32> {
+        if let Some(slot) = self.free.pop() {
+            return Some(slot);
+        }
+        let slot = u32::try_from(self.slots.len()).ok().filter(|slot| (*slot as usize) < MAX_SLOTS)?;
+        self.slots.push(Slot { generation: 1, session: None });
+        Some(slot)
+    }
+
+    /// A relay that was opened for a flow that is gone gives its address back.
+    fn refuse(&self, flow: Flow, command: Command<S>) -> Outcome<S> {
+        if let Command::OpenRelay(relay) = command {
+            self.context.index.release(relay.external, flow);
+        }
+        Outcome::Stale
+    }
+
+    fn close(&mut self, slot: u32, disconnect: bool) -> Outcome<S> {
+        let Some((five_tuple, connection)) = self.session(slot).map(|session| (session.five_tuple, session.connection))
+        else {
+            return Outcome::Stale;
+        };
+        if connection.is_some() && !disconnect {
+            return self.reset(slot, five_tuple, connection);
+        }
+        match self.remove(slot) {
+            Some((counters, relay)) => {
+                Outcome::Closed(counters, relay, connection.map(|place| (place, five_tuple.client.ip())))
+            }
+            None => Outcome::Stale,
+        }
+    }
+
+    /// The session ends, its stream goes on as a stranger's: same slot, next generation.
+    fn reset(&mut self, slot: u32, five_tuple: FiveTuple, connection: Option<u32>) -> Outcome<S> {
+        let Some((counters, relay)) = self.remove(slot) else { return Outcome::Stale };
+        self.free.pop();
+        let rate = u64::from(self.context.rates.session);
+        self.slots[slot as usize].session = Some(Session::new(five_tuple, connection, rate));
+        Outcome::Closed(counters, relay, None)
+    }
+
+    fn account(&mut self, flow: Flow, session: Session<S>) -> (Counters, Option<Relay<S>>) {
+        if let Some(relay) = &session.relay {
+            self.context.index.release(relay.external, flow);
+        }
+        let book = if session.credentials.is_some() { &mut self.ended } else { &mut self.strangers };
+        book.add(&session.counters);
+        (session.counters, session.relay)
+    }
+}

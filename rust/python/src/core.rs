@@ -1,0 +1,141 @@
+//! The workers as Python sees them, and the commands that `Core` and `Table` have in common.
+
+use crate::address::Address;
+use crate::options::{transport, Options};
+use hairpin_io::server::{Listeners, Server};
+use hairpin_io::sockets::RelaySocket;
+use hairpin_proto::flow::Flow;
+use hairpin_proto::table::Command;
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+/// Worker threads with their listeners, bound at once (OSError) and served from `start` on.
+#[pyclass(module = "hairpin._core")]
+pub struct Core {
+    server: Server,
+}
+
+impl Core {
+    fn post(&self, flow: Flow, command: Command<RelaySocket>, token: u64) {
+        self.server.post(flow, command, token);
+    }
+
+    fn relay(&self, flow: Flow, bind: SocketAddr, external: SocketAddr, deadline: u64) -> PyResult<()> {
+        Ok(self.server.open_relay(flow, bind, external, deadline)?)
+    }
+
+    fn ask_totals(&self, token: u64) {
+        self.server.totals(token);
+    }
+
+    fn events(&self, limit: usize) -> Vec<hairpin_io::events::Event> {
+        self.server.drain(limit)
+    }
+}
+
+/// One set of commands, for sockets (`Core`) and in memory (`Table`): PyO3 wants all methods of a class in one place.
+macro_rules! commands {
+    ($class:ident { $($own:tt)* }) => {
+        #[pymethods]
+        impl $class {
+            $($own)*
+
+            fn drain(&mut self, py: Python<'_>, limit: usize) -> PyResult<Vec<Py<PyAny>>> {
+                self.events(limit).into_iter().map(|event| $crate::events::to_python(py, event)).collect()
+            }
+
+            fn reply(&mut self, flow: u64, message: &$crate::message::Message) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Reply(message.0.bytes().into()), 0);
+                Ok(())
+            }
+
+            fn challenge(&mut self, flow: u64, message: &$crate::message::Message) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Challenge(message.0.to_owned()), 0);
+                Ok(())
+            }
+
+            fn install_key(&mut self, flow: u64, username: &str, key: &[u8], rate: u64) -> PyResult<()> {
+                let credentials = $crate::options::credentials(username, key);
+                self.post($crate::options::flow(flow)?, Command::InstallKey(credentials, rate), 0);
+                Ok(())
+            }
+
+            fn open_relay(&mut self, flow: u64, bind: &Address, external: &Address, deadline: u64) -> PyResult<()> {
+                self.relay($crate::options::flow(flow)?, bind.0, external.0, deadline)
+            }
+
+            fn extend_relay(&mut self, flow: u64, deadline: u64) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::ExtendRelay(deadline), 0);
+                Ok(())
+            }
+
+            fn permit(&mut self, flow: u64, ip: &str, reach: u8, deadline: u64) -> PyResult<()> {
+                let permission = $crate::options::permission(ip, reach, deadline)?;
+                self.post($crate::options::flow(flow)?, Command::Permit(permission), 0);
+                Ok(())
+            }
+
+            fn forbid(&mut self, flow: u64, ip: &str) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Forbid($crate::address::parse_ip(ip)?), 0);
+                Ok(())
+            }
+
+            fn bind_channel(&mut self, flow: u64, number: u16, peer: &Address, deadline: u64) -> PyResult<()> {
+                let channel = $crate::options::channel(number, peer, deadline);
+                self.post($crate::options::flow(flow)?, Command::BindChannel(channel), 0);
+                Ok(())
+            }
+
+            fn unbind(&mut self, flow: u64, number: u16) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Unbind(number), 0);
+                Ok(())
+            }
+
+            fn close(&mut self, flow: u64, disconnect: bool, token: u64) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Close { disconnect }, token);
+                Ok(())
+            }
+
+            fn counters(&mut self, flow: u64, token: u64) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Counters, token);
+                Ok(())
+            }
+
+            fn totals(&mut self, token: u64) {
+                self.ask_totals(token);
+            }
+        }
+    };
+}
+pub(crate) use commands;
+
+commands!(Core {
+    #[new]
+    fn new(options: &Options, listeners: Vec<(u8, Address)>, workers: usize) -> PyResult<Self> {
+        let addresses = listeners.iter().map(|(number, address)| Ok((transport(*number)?, address.0)));
+        let bound = Listeners::bind(&addresses.collect::<PyResult<Vec<_>>>()?, workers);
+        let bound = bound.map_err(|(address, error)| {
+            PyOSError::new_err((error.raw_os_error(), error.to_string(), address.to_string()))
+        })?;
+        let context = options.context(&bound.addresses());
+        Ok(Self { server: Server::new(context, bound, options.seed())? })
+    }
+
+    fn listeners(&self) -> Vec<(Address, usize)> {
+        self.server.listeners().iter().map(|(address, buffer)| (Address::from(*address), *buffer)).collect()
+    }
+
+    fn start(&mut self) -> PyResult<()> {
+        Ok(self.server.start()?)
+    }
+
+    fn stop(&mut self, py: Python<'_>) {
+        py.detach(|| self.server.stop());
+    }
+
+    fn fileno(&self) -> i32 {
+        self.server.fd().as_raw_fd()
+    }
+});

@@ -1,0 +1,103 @@
+//! What the packet path is told once, and how Python's words become its types.
+
+use crate::address::{parse_ip, Address};
+use hairpin_proto::flow::{Flow, Transport};
+use hairpin_proto::index::RelayIndex;
+use hairpin_proto::nonce::Nonces;
+use hairpin_proto::session::{Channel, Credentials, Permission, Reach};
+use hairpin_proto::table::{Context, Rates};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::net::{IpAddr, SocketAddr};
+
+/// What the packet path must know. Rates are a second, 0 for no limit; `relays` pairs bind IPs with announced IPs.
+#[pyclass(frozen, module = "hairpin._core")]
+#[derive(Clone)]
+pub struct Options {
+    realm: String,
+    nonce_secret: [u8; 32],
+    relays: Vec<(IpAddr, IpAddr)>,
+    closed: Vec<SocketAddr>,
+    rates: Rates,
+}
+
+#[pymethods]
+impl Options {
+    #[new]
+    #[pyo3(signature = (*, realm, nonce_secret, relays, closed=Vec::new(), rates=(0, 0, 0)))]
+    fn new(
+        realm: String,
+        nonce_secret: [u8; 32],
+        relays: Vec<(String, String)>,
+        closed: Vec<Address>,
+        rates: (u32, u32, u32),
+    ) -> PyResult<Self> {
+        let relays = relays.iter().map(|(bind, external)| Ok((parse_ip(bind)?, parse_ip(external)?)));
+        let (source, session, user) = rates;
+        Ok(Self {
+            realm,
+            nonce_secret,
+            relays: relays.collect::<PyResult<_>>()?,
+            closed: closed.into_iter().map(|address| address.0).collect(),
+            rates: Rates { source, session, user },
+        })
+    }
+}
+
+impl Options {
+    /// What the workers share; the listeners' own addresses are closed as peers, by their announced names too.
+    pub fn context(&self, listeners: &[SocketAddr]) -> Context {
+        let index = RelayIndex::new(&self.relays);
+        let bound: Vec<SocketAddr> = self.closed.iter().chain(listeners).copied().collect();
+        let announced: Vec<SocketAddr> = bound.iter().map(|address| index.canonical(*address)).collect();
+        Context {
+            index,
+            realm: self.realm.as_str().into(),
+            nonces: Nonces::new(self.nonce_secret),
+            closed: bound.into_iter().chain(announced).collect(),
+            rates: self.rates,
+        }
+    }
+
+    /// A seed for what need not be secret for longer than a run.
+    pub fn seed(&self) -> u64 {
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&self.nonce_secret[..8]);
+        u64::from_ne_bytes(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+/// 0 is UDP, 1 is TCP.
+pub fn transport(number: u8) -> PyResult<Transport> {
+    match number {
+        0 => Ok(Transport::Udp),
+        1 => Ok(Transport::Tcp),
+        _ => Err(PyValueError::new_err("transport is 0 (UDP) or 1 (TCP)")),
+    }
+}
+
+/// A flow that came up before.
+pub fn flow(number: u64) -> PyResult<Flow> {
+    Flow::from_number(number).ok_or_else(|| PyValueError::new_err("not a flow"))
+}
+
+/// See `Core.install_key`.
+pub fn credentials(username: &str, key: &[u8]) -> Credentials {
+    Credentials { username: username.into(), key: key.into() }
+}
+
+/// See `Core.permit`.
+pub fn permission(ip: &str, reach: u8, deadline: u64) -> PyResult<Permission> {
+    let reach = match reach {
+        0 => Reach::Outside,
+        1 => Reach::Inside,
+        2 => Reach::Both,
+        _ => return Err(PyValueError::new_err("reach is 0 to 2")),
+    };
+    Ok(Permission { ip: parse_ip(ip)?, reach, deadline })
+}
+
+/// See `Core.bind_channel`.
+pub fn channel(number: u16, peer: &Address, deadline: u64) -> Channel {
+    Channel { number, peer: peer.0, deadline }
+}

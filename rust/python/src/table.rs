@@ -1,0 +1,228 @@
+//! The packet path in memory: the same table, the same commands, time set by hand, datagrams in and out as values.
+
+use crate::address::Address;
+use crate::core::commands;
+use crate::options::{transport, Options};
+use hairpin_io::events::{Event, Totals};
+use hairpin_proto::channel_data;
+use hairpin_proto::flow::{FiveTuple, Flow, Transport};
+use hairpin_proto::path::{Arrival, Framing, Verdict};
+use hairpin_proto::session::Relay;
+use hairpin_proto::table::{self, Command, Outcome};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+type Datagram = (SocketAddr, SocketAddr, Vec<u8>);
+type Entries = (u64, Option<Address>, Vec<(String, u64)>, Vec<(u16, Address, u64)>);
+
+/// The same path and the same commands in memory, without sockets, for one worker; `now` is set by hand.
+#[pyclass(module = "hairpin._core")]
+pub struct Table {
+    #[pyo3(get, set)]
+    now: u64,
+    table: table::Table<()>,
+    listeners: Vec<(Transport, SocketAddr)>,
+    connections: HashMap<FiveTuple, u32>,
+    events: VecDeque<Event>,
+    sent: Vec<Datagram>,
+    scratch: Vec<u8>,
+}
+
+impl Table {
+    fn post(&mut self, flow: Flow, command: Command<()>, token: u64) {
+        let installs = matches!(command, Command::InstallKey(..));
+        let counters = match self.table.apply(flow, command, self.now, &mut self.scratch) {
+            Outcome::Send(slot) => return self.send_scratch(slot),
+            Outcome::Stale if installs => {
+                return self.events.push_back(Event::Closed(flow, "disconnected", Default::default()));
+            }
+            Outcome::Counters(counters) => Some(counters),
+            Outcome::Closed(counters, _, connection) => {
+                if connection.is_some() {
+                    self.connections.retain(|_, slot| *slot != flow.slot());
+                }
+                Some(counters)
+            }
+            Outcome::Done | Outcome::Stale => None,
+        };
+        if token != 0 {
+            self.events.push_back(Event::Acknowledged(token, counters));
+        }
+    }
+
+    fn relay(&mut self, flow: Flow, _bind: SocketAddr, external: SocketAddr, deadline: u64) -> PyResult<()> {
+        if !self.table.context.index.claim(external, flow) {
+            return Err(PyOSError::new_err((libc_in_use(), "Address already in use")));
+        }
+        self.post(flow, Command::OpenRelay(Relay { external, deadline, socket: () }), 0);
+        Ok(())
+    }
+
+    fn ask_totals(&mut self, token: u64) {
+        self.events.push_back(Event::Totals(Box::new(Totals {
+            token,
+            worker: 0,
+            sessions: self.table.totals(),
+            strangers: self.table.strangers,
+            drops: self.table.drops.iter().collect(),
+        })));
+    }
+
+    fn events(&mut self, limit: usize) -> Vec<Event> {
+        self.events.drain(..limit.min(self.events.len())).collect()
+    }
+
+    fn judge(&mut self, arrival: &Arrival, data: &[u8]) {
+        match self.table.from_client(arrival, data, self.now, &mut self.scratch) {
+            Verdict::Drop => {}
+            Verdict::Answer => {
+                match arrival.slot {
+                    Some(slot) => self.table.count_sent(slot, self.scratch.len()),
+                    None => self.table.strangers.send(self.scratch.len()),
+                }
+                self.sent.push((arrival.five_tuple.local, arrival.five_tuple.client, self.scratch.clone()));
+            }
+            Verdict::Peer(slot, peer, payload) => {
+                let relay = self.table.session(slot).and_then(|session| session.relay.as_ref());
+                if let Some(relay) = relay {
+                    self.sent.push((relay.external, peer, data[payload].to_vec()));
+                }
+            }
+            Verdict::Inside(flow, from, payload) => {
+                if let Some(slot) = self.table.slot(flow) {
+                    self.to_client(slot, from, &data[payload]);
+                }
+            }
+            Verdict::Ask(ask) => self.events.push_back(Event::Request(ask)),
+        }
+    }
+
+    fn to_client(&mut self, slot: u32, from: SocketAddr, payload: &[u8]) {
+        let Some(framing) = self.table.from_peer(slot, from, payload.len(), self.now) else { return };
+        let Some(session) = self.table.session(slot) else { return };
+        let (stream, tuple) = (session.connection.is_some(), session.five_tuple);
+        let mut bytes = match framing {
+            Framing::Channel(number) => channel_data::header(number, payload.len()).to_vec(),
+            Framing::Data(peer) => {
+                let mut header = [0; channel_data::DATA_INDICATION_HEADER];
+                let size = channel_data::data_indication_header(&mut header, peer, payload.len(), [0; 12]);
+                header[..size].to_vec()
+            }
+        };
+        bytes.extend_from_slice(payload);
+        if stream || matches!(framing, Framing::Data(_)) {
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        self.table.count_sent(slot, bytes.len());
+        self.sent.push((tuple.local, tuple.client, bytes));
+    }
+
+    fn send_scratch(&mut self, slot: u32) {
+        if let Some(tuple) = self.table.session(slot).map(|session| session.five_tuple) {
+            self.table.count_sent(slot, self.scratch.len());
+            self.sent.push((tuple.local, tuple.client, self.scratch.clone()));
+        }
+    }
+
+    fn arrival(&mut self, listener: usize, client: SocketAddr) -> PyResult<Arrival> {
+        let place = self.listeners.get(listener).ok_or_else(|| PyValueError::new_err("no such listener"))?;
+        let (transport, local) = *place;
+        let five_tuple = FiveTuple { listener: listener as u16, client, local };
+        let slot = match transport {
+            Transport::Udp => self.table.find(&five_tuple),
+            Transport::Tcp => Some(self.connection(five_tuple)?),
+        };
+        Ok(Arrival { five_tuple, transport, slot })
+    }
+
+    /// A TCP client is connected from its first frame on.
+    fn connection(&mut self, five_tuple: FiveTuple) -> PyResult<u32> {
+        if let Some(slot) = self.connections.get(&five_tuple) {
+            return Ok(*slot);
+        }
+        let slot = self.table.insert(five_tuple, Some(0)).ok_or_else(|| PyValueError::new_err("no slot left"))?;
+        self.connections.insert(five_tuple, slot);
+        Ok(slot)
+    }
+
+    fn take_sent(&mut self, py: Python<'_>) -> Vec<(Address, Address, Py<PyBytes>)> {
+        let python = |(from, to, bytes): Datagram| (from.into(), to.into(), PyBytes::new(py, &bytes).unbind());
+        self.sent.drain(..).map(python).collect()
+    }
+}
+
+/// EADDRINUSE, as Python's OSError knows it.
+fn libc_in_use() -> i32 {
+    98
+}
+
+commands!(Table {
+    #[new]
+    fn new(options: &Options, listeners: Vec<(u8, Address)>) -> PyResult<Self> {
+        let addresses = listeners.iter().map(|(number, address)| Ok((transport(*number)?, address.0)));
+        let listeners = addresses.collect::<PyResult<Vec<_>>>()?;
+        let bound: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
+        Ok(Self {
+            now: 0,
+            table: table::Table::new(Arc::new(options.context(&bound)), 0, options.seed()),
+            listeners,
+            connections: HashMap::new(),
+            events: VecDeque::new(),
+            sent: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// A client's datagram or frame arrives; returns what is sent for it: from, to, bytes.
+    fn from_client(
+        &mut self,
+        py: Python<'_>,
+        listener: usize,
+        source: &Address,
+        data: &[u8],
+    ) -> PyResult<Vec<(Address, Address, Py<PyBytes>)>> {
+        let arrival = self.arrival(listener, source.0)?;
+        self.judge(&arrival, data);
+        Ok(self.take_sent(py))
+    }
+
+    /// A peer's datagram arrives at a relayed transport address; returns what is sent for it.
+    fn from_peer(
+        &mut self,
+        py: Python<'_>,
+        relay: &Address,
+        source: &Address,
+        data: &[u8],
+    ) -> Vec<(Address, Address, Py<PyBytes>)> {
+        let slot = self.table.context.index.owner(relay.0).and_then(|flow| self.table.slot(flow));
+        if let Some(slot) = slot {
+            self.to_client(slot, source.0, data);
+        }
+        self.take_sent(py)
+    }
+
+    /// What commands sent since the last time.
+    fn outputs(&mut self, py: Python<'_>) -> Vec<(Address, Address, Py<PyBytes>)> {
+        self.take_sent(py)
+    }
+
+    /// Live entries: flow, relay, permissions (IP, deadline) and channels (number, peer, deadline).
+    fn entries(&self) -> Vec<Entries> {
+        let live = |(slot, session): (u32, &hairpin_proto::session::Session<()>)| {
+            let (permissions, channels) = session.entries();
+            let permissions = permissions.iter().filter(|permission| self.now < permission.deadline);
+            let channels = channels.iter().filter(|channel| self.now < channel.deadline);
+            (
+                self.table.flow(slot).number(),
+                session.live_relay(self.now).map(|relay| relay.external.into()),
+                permissions.map(|permission| (permission.ip.to_string(), permission.deadline)).collect(),
+                channels.map(|channel| (channel.number, channel.peer.into(), channel.deadline)).collect(),
+            )
+        };
+        self.table.iter().map(live).collect()
+    }
+});

@@ -1,0 +1,7 @@
+"""The incoming half of the HTTP contract: REST and metrics over a view of the running server."""
+
+from hairpin.api.app import create_app
+from hairpin.api.view import Access, Figures, Interface, View, WorkerFigures
+from hairpin.api.wire import protocol
+
+__all__ = ["Access", "Figures", "Interface", "View", "WorkerFigures", "create_app", "protocol"]

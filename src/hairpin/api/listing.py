@@ -1,0 +1,82 @@
+"""Long lists of sessions, read live and in small steps, so that the loop never waits for the API."""
+
+import asyncio
+import heapq
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+from hairpin.api.view import SECOND, View
+from hairpin.turn.state import Allocation, Session
+
+SCAN = 500
+ENCODE = 50
+_NO_RELAY: dict[str, Any] = {"channels": [], "permissions": [], "relays": [], "peers": []}
+_id = attrgetter("id")
+
+
+async def matching(view: View, wanted: Callable[[Session], bool]) -> list[list[Session]]:
+    """The sessions that are wanted, in runs that are sorted each; who is `alive` is asked when its turn comes."""
+    everyone, runs = iter(list(view.sessions().values())), []
+    while some := list(islice(everyone, SCAN)):
+        runs.append(sorted(filter(wanted, some), key=_id))
+        await asyncio.sleep(0)
+    return runs
+
+
+def alive(view: View, session: Session) -> bool:
+    """Whether a session that was seen before a wait is still there."""
+    return view.sessions().get(session.flow) is session and session.expires > view.now()
+
+
+async def encoded(view: View, runs: list[list[Session]], limit: int | None) -> AsyncIterator[bytes]:
+    """A JSON array, a piece at a time.
+
+    Sorted by id: that order never changes, and `after` finds its place also when the session that it names is gone.
+    """
+    ordered, left, opening = heapq.merge(*runs, key=_id), limit, b"["
+    while (left is None or left > 0) and (some := list(islice(ordered, ENCODE))):
+        bodies = list(islice(_bodies(view, some), left))
+        if bodies:
+            yield opening + json.dumps(bodies, separators=(",", ":")).encode()[1:-1]
+            opening = b","
+            left = None if left is None else left - len(bodies)
+        await asyncio.sleep(0)
+    yield b"[]" if opening == b"[" else b"]"
+
+
+def _bodies(view: View, some: list[Session]) -> Iterator[dict[str, Any]]:
+    return (body(one, view.now(), view.hide_passwords) for one in some if alive(view, one))
+
+
+def body(session: Session, now: int, hide_password: bool) -> dict[str, Any]:
+    """A session as the API shows it: what is alive at `now`."""
+    identity = session.identity
+    shown = {
+        "id": session.id,
+        "address": str(session.client),
+        "interface": str(session.interface),
+        "transport": int(session.transport),
+        "username": identity.username,
+        "password": "" if hide_password else identity.password,
+        "expires": _seconds(session.expires, now),
+    }
+    return {**shown, **(_relay(session.allocation, now) if session.allocation else _NO_RELAY)}
+
+
+def _relay(allocation: Allocation, now: int) -> dict[str, Any]:
+    permissions = [one for one in allocation.permissions.values() if one.expires > now]
+    channels = [one.number for one in allocation.channels.values() if one.expires > now]
+    return {
+        "port": allocation.external.port,
+        "channels": sorted(channels),
+        "permissions": sorted(set[int]().union(*(one.ports for one in permissions))),
+        "relays": [str(allocation.external)],
+        "peers": [{"address": one.ip, "expires": _seconds(one.expires, now)} for one in permissions],
+    }
+
+
+def _seconds(deadline: int, now: int) -> int:
+    return max(0, (deadline - now) // SECOND)

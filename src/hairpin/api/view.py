@@ -1,0 +1,144 @@
+"""What the API sees of a running server: live state and a few commands, without the engine behind them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hairpin.stun import Address
+from hairpin.turn.state import Session
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A listener: `transport` is 0 for UDP, 1 for TCP; `tls` where TLS runs over it."""
+
+    transport: int
+    bind: Address
+    external: Address
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who is let in. No token: loopback only, or anyone where `open` says so."""
+
+    token: str | None = field(default=None, repr=False)
+    open: bool = False
+
+
+class Figures(Protocol):
+    """Packets and bytes of clients, as `_core.Counters` has them."""
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that came from the client."""
+
+    @property
+    def send_bytes(self) -> int:
+        """Bytes that went to the client."""
+
+    @property
+    def received_pkts(self) -> int:
+        """Packets that came from the client."""
+
+    @property
+    def send_pkts(self) -> int:
+        """Packets that went to the client."""
+
+    @property
+    def error_pkts(self) -> int:
+        """Packets of the client that were not carried on."""
+
+
+class WorkerFigures(Protocol):
+    """One worker's sums, as `_core.Totals` has them."""
+
+    @property
+    def worker(self) -> int:
+        """The worker's number."""
+
+    @property
+    def sessions(self) -> Figures:
+        """Living and ended sessions together."""
+
+    @property
+    def strangers(self) -> Figures:
+        """Clients that proved nothing."""
+
+    @property
+    def drops(self) -> Mapping[str, int]:
+        """Packets that were dropped, by reason."""
+
+
+class View(Protocol):
+    """A running server. Nothing is kept on this side: every answer is read from it at the moment of the request."""
+
+    @property
+    def realm(self) -> str:
+        """The realm of TURN."""
+
+    @property
+    def run_id(self) -> str:
+        """Random, new at each start."""
+
+    @property
+    def software(self) -> str:
+        """`hairpin/VERSION`."""
+
+    @property
+    def started(self) -> int:
+        """When the server started, on the clock of `now`."""
+
+    @property
+    def access(self) -> Access:
+        """Who may use the API."""
+
+    @property
+    def hide_passwords(self) -> bool:
+        """Whether passwords are left out of answers."""
+
+    @property
+    def interfaces(self) -> Sequence[Interface]:
+        """The listeners, as they are bound."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether new allocations are refused because the server is about to stop."""
+
+    def now(self) -> int:
+        """Nanoseconds on CLOCK_MONOTONIC."""
+
+    def sessions(self) -> Mapping[int, Session]:
+        """The live sessions by flow."""
+
+    def ports(self) -> Mapping[int, tuple[int, int]]:
+        """Relay ports allocated and in all, by IP version (4, 6)."""
+
+    def warnings(self) -> Sequence[str]:
+        """What the operator should know, a sentence each."""
+
+    def given_up(self) -> Mapping[str, int]:
+        """How often Python dropped something to stay bounded, by what it was (a few fixed names)."""
+
+    async def statistics(self, flow: int) -> Figures | None:
+        """The figures of one session, None where it is gone; TimeoutError when no worker answers within 2 s."""
+
+    async def totals(self) -> Sequence[WorkerFigures]:
+        """Every worker's sums; TimeoutError when one does not answer within 2 s."""
+
+    async def delete(self, flow: int) -> None:
+        """End a session; returns once nothing is relayed any more, or raises TimeoutError after 2 s without that."""
+
+    def block(self, user: str, seconds: int) -> None:
+        """Refuse this user's Allocates for so long."""
+
+    def mint(self, user: str, ttl: int) -> Mapping[str, Any]:
+        """`{"iceServers": [...]}` with fresh credentials; LookupError where no secret is set."""
+
+    def crashed(self, path: str) -> None:
+        """Log the exception that is being handled: a request for `path` ended in it."""
+
+    def drain(self) -> None:
+        """Refuse new allocations and stop when the sessions have ended; a second call stops at once."""

@@ -1,0 +1,26 @@
+"""Finds the credentials behind a user name; the only layer that may wait before a request is decided."""
+
+from hairpin.auth.authenticator import Authenticator
+from hairpin.auth.hook import PasswordHook
+from hairpin.auth.ice import IceServer, IceServers, ice_servers
+from hairpin.auth.keys import long_term_key, opaque_string
+from hairpin.auth.result import Answer, Asker, Credentials, Refusal
+from hairpin.auth.secret import SharedSecrets, mint
+from hairpin.auth.static import StaticUsers
+
+__all__ = [
+    "Answer",
+    "Asker",
+    "Authenticator",
+    "Credentials",
+    "IceServer",
+    "IceServers",
+    "PasswordHook",
+    "Refusal",
+    "SharedSecrets",
+    "StaticUsers",
+    "ice_servers",
+    "long_term_key",
+    "mint",
+    "opaque_string",
+]

@@ -1,0 +1,53 @@
+"""What a look-up of a user name is told, and what it finds."""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from typing import Protocol, TypeAlias
+
+from hairpin.stun import Address
+from hairpin.turn.grant import Identity
+
+
+class Verifiable(Protocol):
+    """A message whose MESSAGE-INTEGRITY can be held against a key, in constant time."""
+
+    def verify(self, key: bytes) -> bool:
+        """Whether the message was signed with `key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The client that wants to be let in."""
+
+    address: Address
+    interface: Address
+    transport: int
+
+    @property
+    def source(self) -> str:
+        """The network that limits count as one source: an IPv4 address, an IPv6 /64."""
+        if self.address.version == 4:
+            return self.address.ip
+        return str(IPv6Network((self.address.ip, 64), strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The identities that a user name may stand for: one, or one for each shared secret during a rotation."""
+
+    candidates: tuple[Identity, ...]
+
+    def prove(self, message: Verifiable) -> Identity | None:
+        """The identity whose key the message was signed with; None where there is no such one."""
+        return next((candidate for candidate in self.candidates if message.verify(candidate.key)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nobody to let in, and why, in plain words for the log; a `silent` one is no answer, so the client tries again."""
+
+    reason: str
+    silent: bool = False
+
+
+Answer: TypeAlias = Credentials | Refusal

@@ -1,0 +1,129 @@
+"""The command line: one function a command. A setting that will not do is one line on stderr, and exit 2."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hairpin import server
+from hairpin.auth import IceServers, ice_servers, mint
+from hairpin.config import Config, ConfigError, Interface
+from hairpin.config.summary import describe
+from hairpin.stun import Address, Transport
+from hairpin.version import __version__
+
+BAD_SETTINGS = 2
+DAY = 86_400
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, a TOML file.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hairpin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """A STUN/TURN server for WebRTC that other programs can look into and steer over HTTP."""
+
+
+@app.command()
+def serve(
+    config: ConfigFile = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="IP", help="Without a file: the address to listen on, else 127.0.0.1.")
+    ] = None,
+) -> None:
+    """Run the server until it is stopped (SIGTERM)."""
+    with _one_line_errors():
+        if config is not None and address is not None:
+            raise ConfigError("goes without --config; write turn.interfaces in the file", key="--address")
+        settings = Config.load(config) if config else Config.first_run(address)
+        first_run = config is None
+        code = asyncio.run(server.serve(settings, config, lambda running: _announce(running, settings, first_run)))
+    raise typer.Exit(code)
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """Say what a file of settings will do, or the one line that is wrong."""
+    with _one_line_errors():
+        settings = Config.load(file)
+    typer.echo(f"{file} is fine.")
+    for line in describe(settings):
+        typer.echo(f"  {line}")
+
+
+@app.command()
+def credentials(
+    user: Annotated[str, typer.Option(help="The name that quotas and events know.")],
+    ttl: Annotated[int, typer.Option(min=1, help="How many seconds they are good for.")] = DAY,
+    config: ConfigFile = None,
+) -> None:
+    """Print credentials for a browser, made from the shared secret: an iceServers JSON."""
+    with _one_line_errors():
+        settings = Config.load(config) if config else Config.first_run()
+        secrets = settings.auth.static_auth_secret
+        if not secrets:
+            raise ConfigError("is missing: credentials are made from it", "auth.static_auth_secret", config)
+        username, password = mint(secrets[0].get_secret_value(), user, ttl, time.time())
+        answer = ice_servers(_fixed_listeners(settings, config), username, password)
+    typer.echo(json.dumps(answer, indent=2))
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        typer.echo(f"hairpin: {error}", err=True)
+        raise typer.Exit(BAD_SETTINGS) from None
+
+
+def _fixed_listeners(settings: Config, config: Path | None) -> list[tuple[int, Address]]:
+    for index, interface in enumerate(settings.turn.interfaces):
+        if not interface.external.port:
+            raise ConfigError("has port 0, which is known only to the server", f"turn.interfaces[{index}].bind", config)
+    return [(_kind(interface), interface.external) for interface in settings.turn.interfaces]
+
+
+def _announce(running: server.Server, settings: Config, first_run: bool) -> None:
+    """Say where the server listens; on a first run, also how a page uses it."""
+    listeners = [
+        (_kind(interface), interface.announced(bound))
+        for interface, (_, bound) in zip(settings.turn.interfaces, running.listeners, strict=True)
+    ]
+    typer.echo(f"hairpin {__version__}")
+    for kind, address in listeners:
+        typer.echo(f"  turn  {address} ({Transport(kind).name.lower()})")
+    typer.echo(f"  API   http://{running.api_address}")
+    for user, password in settings.auth.static_credentials.items() if first_run else ():
+        _show_page(listeners, ice_servers(listeners, user, password.get_secret_value()))
+
+
+def _show_page(listeners: list[tuple[int, Address]], configuration: IceServers) -> None:
+    typer.echo("\nPaste this into your page, or into the console of a browser:\n")
+    typer.echo(f"  new RTCPeerConnection({json.dumps(configuration)})\n")
+    if all(ip_address(address.ip).is_loopback for _, address in listeners):
+        typer.echo("Firefox takes no TURN server on loopback: `hairpin serve --address IP` listens on another address.")
+
+
+def _kind(interface: Interface) -> int:
+    return Transport[interface.transport.upper()]

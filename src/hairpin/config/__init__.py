@@ -1,0 +1,21 @@
+"""The settings: parsed and validated once, from a file and the environment."""
+
+from hairpin.config.relays import Relays, relays_for
+from hairpin.config.sources import ConfigError
+from hairpin.config.tree import Api, Auth, Compat, Config, Interface, Limits, Log, Peers, Relay, Turn
+
+__all__ = [
+    "Api",
+    "Auth",
+    "Compat",
+    "Config",
+    "ConfigError",
+    "Interface",
+    "Limits",
+    "Log",
+    "Peers",
+    "Relay",
+    "Relays",
+    "Turn",
+    "relays_for",
+]

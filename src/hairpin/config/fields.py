@@ -1,0 +1,163 @@
+"""How single values are written: each function takes what the file says, or tells what is wrong with it."""
+
+from base64 import b64decode
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from hairpin.auth.keys import opaque_string
+from hairpin.config.sources import MisplacedError
+from hairpin.policy.entries import parse_entry, parse_nat64
+from hairpin.stun import Address
+
+USERNAME_BYTES = 508  # RFC 8489, section 14.3: fewer than 509
+
+
+def is_visible(text: str) -> bool:
+    """Whether a header can carry the text: ASCII that prints, and no space."""
+    return bool(text) and all("!" <= character <= "~" for character in text)
+
+
+def webhook_key(text: str) -> bytes:
+    """The key in a secret of Standard Webhooks: `whsec_`, then base64 of 24 to 64 bytes."""
+    prefix, _, encoded = text.partition("_")
+    try:
+        key = b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    if prefix != "whsec" or not 24 <= len(key) <= 64:
+        raise ValueError('must be "whsec_" and the base64 of 24 to 64 random bytes')
+    return key
+
+
+def overlap(one: Address, other: Address) -> bool:
+    """Whether two sockets of one transport could not listen on both (port 0 is always a free one)."""
+    if one.port != other.port or one.port == 0 or one.version != other.version:
+        return False
+    return one.ip == other.ip or any(ip_address(address.ip).is_unspecified for address in (one, other))
+
+
+def by_family(key: str, ips: Iterable[str]) -> dict[int, str]:
+    """The addresses by IP version, one of each at most."""
+    families: dict[int, str] = {}
+    for ip in ips:
+        if families.setdefault(ip_address(ip).version, ip) != ip:
+            raise MisplacedError(key, "has at most one IPv4 and one IPv6 address")
+    return families
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    try:
+        return Address.parse(str(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no IP:PORT, such as 192.0.2.1:3478 or [2001:db8::1]:3478") from None
+
+
+def _ip(value: object) -> str:
+    try:
+        return Address(str(value), 0).ip
+    except ValueError:
+        raise ValueError(f"{value!r} is no IP address") from None
+
+
+def _transport(value: object) -> object:
+    if value == "tls":
+        raise ValueError('TLS is not there yet; write "udp" or "tcp"')
+    return value
+
+
+def _realm(value: str) -> str:
+    if len(value) > 127 or not is_visible(value):
+        raise ValueError("must be 1 to 127 visible ASCII characters, without a space")
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not is_visible(value.get_secret_value()):
+        raise ValueError("must be visible ASCII characters, without a space, at least one")
+    return value
+
+
+def _ports(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    low, _, high = (part.strip() for part in value.partition("-"))
+    if not (low.isdecimal() and high.isdecimal()):
+        raise ValueError(f'{value!r} is no range, such as "49152-65535"')
+    return int(low), int(high)
+
+
+def _ports_in_order(value: tuple[int, int]) -> tuple[int, int]:
+    if not 1024 <= value[0] <= value[1] <= 65535:
+        raise ValueError(f"{value[0]}-{value[1]} is no range within 1024-65535, the lower port first")
+    return value
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and is_visible(value)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be a URL such as http://127.0.0.1:8080/turn")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must be a plain URL, without user, query or fragment")
+    return value.rstrip("/")
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str | SecretStr) else value
+
+
+def _webhook_secret(value: SecretStr) -> SecretStr:
+    webhook_key(value.get_secret_value())
+    return value
+
+
+def _password(value: SecretStr) -> SecretStr:
+    opaque_string(value.get_secret_value())
+    return value
+
+
+def _username(value: str) -> str:
+    if not 1 <= len(value.encode()) <= USERNAME_BYTES:
+        raise ValueError(f"a user name has 1 to {USERNAME_BYTES} bytes")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value():
+        raise ValueError("must not be empty")
+    return value
+
+
+def _peer(value: str) -> str:
+    parse_entry(value)
+    return value
+
+
+def _nat64(value: str) -> str:
+    parse_nat64(value)
+    return value
+
+
+AddressText = Annotated[Address, BeforeValidator(_address)]
+IpText = Annotated[str, BeforeValidator(_ip)]
+Several = BeforeValidator(_several)
+Realm = Annotated[str, AfterValidator(_realm)]
+Url = Annotated[str, AfterValidator(_url)]
+Token = Annotated[SecretStr, AfterValidator(_token)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+Username = Annotated[str, AfterValidator(_username)]
+Password = Annotated[SecretStr, AfterValidator(_password)]
+Ports = Annotated[tuple[int, int], BeforeValidator(_ports), AfterValidator(_ports_in_order)]
+PeerEntry = Annotated[str, AfterValidator(_peer)]
+Nat64Prefix = Annotated[str, AfterValidator(_nat64)]
+NotTls = BeforeValidator(_transport)

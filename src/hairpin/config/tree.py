@@ -1,0 +1,237 @@
+"""Every setting of hairpin with its default: a tree that is validated once and then trusted."""
+
+import secrets
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hairpin.config.fields import (
+    AddressText,
+    IpText,
+    Nat64Prefix,
+    NotTls,
+    Password,
+    PeerEntry,
+    Ports,
+    Realm,
+    Secret,
+    Several,
+    Token,
+    Url,
+    Username,
+    WebhookSecret,
+    by_family,
+    overlap,
+    webhook_key,
+)
+from hairpin.config.sources import ConfigError, MisplacedError, Tables, environment, explain, locate, merge, read
+from hairpin.stun import Address
+
+Count = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Positive = Annotated[int, Field(ge=1, le=2**32 - 1)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+
+class Interface(Section):
+    """An address that clients use; port 0 takes a free one, and `external` port 0 is then the same one."""
+
+    transport: Annotated[Literal["udp", "tcp"], NotTls]
+    bind: AddressText
+    external: AddressText
+
+    def announced(self, bound: Address) -> Address:
+        """What clients are told, once the socket is `bound`."""
+        return self.external if self.external.port else Address(self.external.ip, bound.port)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _announce_bind(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "external" not in values and "bind" in values:
+            return {**values, "external": values["bind"]}
+        return values
+
+    @model_validator(mode="after")
+    def _announce_something(self) -> Self:
+        if ip_address(self.external.ip).is_unspecified:
+            raise MisplacedError(
+                "external", f'{self.bind.ip} is every address: add external = "IP:PORT" as clients see it'
+            )
+        if self.external.version != self.bind.version:
+            raise MisplacedError("external", f"is IPv{self.external.version}, but bind is IPv{self.bind.version}")
+        return self
+
+
+class Turn(Section):
+    """The STUN and TURN side."""
+
+    realm: Realm = "localhost"
+    interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)]
+    alternate: AddressText | None = None
+    workers: Annotated[int, Field(ge=0, le=256)] = 0  # 0: as many as this process may use
+
+    @model_validator(mode="after")
+    def _no_duplicates(self) -> Self:
+        for index, late in enumerate(self.interfaces):
+            for number, early in enumerate(self.interfaces[:index]):
+                if late.transport == early.transport and overlap(late.bind, early.bind):
+                    raise MisplacedError(
+                        f"interfaces[{index}].bind", f"turn.interfaces[{number}] listens there already"
+                    )
+        return self
+
+
+class Api(Section):
+    """The HTTP API, and the hooks that the server calls."""
+
+    bind: AddressText = Address("127.0.0.1", 3000)
+    hooks: Url | None = None
+    hooks_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
+    hooks_secret: WebhookSecret | None = None
+    token: Token | None = None
+    hide_passwords: bool = False
+    allow_unauthenticated: bool = False
+
+    @property
+    def hooks_key(self) -> bytes | None:
+        """What events are signed with."""
+        return webhook_key(self.hooks_secret.get_secret_value()) if self.hooks_secret else None
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not (ip_address(self.bind.ip).is_loopback or self.token or self.allow_unauthenticated):
+            raise MisplacedError(
+                "bind", f"{self.bind} is not loopback: set api.token, or api.allow_unauthenticated = true"
+            )
+        return self
+
+
+class Log(Section):
+    """What is logged, on stderr; `auto` is for people on a terminal and JSON elsewhere."""
+
+    level: Literal["error", "warn", "info", "debug", "trace"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Auth(Section):
+    """Who may relay; the hook of `api.hooks` is asked after these."""
+
+    static_credentials: dict[Username, Password] = {}
+    static_auth_secret: Annotated[tuple[Secret, ...], Several] = ()
+
+
+class Relay(Section):
+    """Where relays are; without `bind` they use the address of the interface that the client used."""
+
+    ports: Ports = (49152, 65535)
+    bind: Annotated[tuple[IpText, ...], Several] = ()
+    external: Annotated[tuple[IpText, ...], Several] = ()
+
+    @model_validator(mode="after")
+    def _one_a_family(self) -> Self:
+        bind, external = by_family("bind", self.bind), by_family("external", self.external)
+        for family, ip in external.items():
+            if family not in bind:
+                raise MisplacedError("external", f"{ip} needs an IPv{family} address in relay.bind")
+        for ip in (bind | external).values():
+            if ip_address(ip).is_unspecified:
+                raise MisplacedError("external", f"{ip} is every address: name the one that peers see")
+        return self
+
+
+class Limits(Section):
+    """What all, a user and a session may have; times in seconds, 0 for no limit where it is allowed."""
+
+    allocations: Count = 0
+    allocations_per_user: Count = 32
+    bytes_per_second: Count = 0  # a session, each way
+    permissions: Positive = 64
+    channels: Positive = 32
+    lifetime: Annotated[int, Field(ge=600, le=2**32 - 1)] = 3600  # RFC 8656, section 7.2: 600 is granted at least
+    session_max: Count = 0
+    drain: Count = 0
+    source_rate: Count = 1000  # answers to strangers, a second and source
+    session_rate: Count = 100  # requests a second of one session
+    user_rate: Count = 1000  # requests a second of one user
+
+
+class Peers(Section):
+    """Networks that clients may reach beside the public ones, or not ("10.0.0.0/8", "0.0.0.0/0:53")."""
+
+    allow: tuple[PeerEntry, ...] = ()
+    deny: tuple[PeerEntry, ...] = ()
+    nat64: tuple[Nat64Prefix, ...] = ()
+
+
+class Compat(Section):
+    """Concessions to old clients."""
+
+    rfc5766_channels: bool = False
+
+
+class Config(Section):
+    """The settings of one server. Wrong ones raise ConfigError."""
+
+    turn: Turn
+    api: Api = Api()
+    log: Log = Log()
+    auth: Auth = Auth()
+    relay: Relay = Relay()
+    limits: Limits = Limits()
+    peers: Peers = Peers()
+    compat: Compat = Compat()
+
+    def __init__(self, **values: Any) -> None:
+        """Validate tables of settings, as they would stand in a file."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise explain(error) from None
+
+    @model_validator(mode="after")
+    def _api_is_apart(self) -> Self:
+        for index, interface in enumerate(self.turn.interfaces):
+            if interface.transport == "tcp" and overlap(interface.bind, self.api.bind):
+                raise MisplacedError("api.bind", f"turn.interfaces[{index}] listens there already")
+        return self
+
+    @classmethod
+    def load(cls, path: Path | str | None = None) -> Self:
+        """The settings of a TOML file, if one is named, and of the environment, which beats it."""
+        file = None if path is None else Path(path)
+        return cls._parse({} if file is None else read(file), environment(cls.model_fields), file)
+
+    @classmethod
+    def first_run(cls, address: str | None = None) -> Self:
+        """Settings without a file: `address`, else 127.0.0.1, and a made-up user unless the environment has some."""
+        overrides = environment(cls.model_fields)
+        if address is not None:
+            overrides.get("turn", {}).pop("interfaces", None)
+        bind = _first_bind(address or "127.0.0.1")
+        tables: Tables = {"turn": {"interfaces": [{"transport": kind, "bind": bind} for kind in ("udp", "tcp")]}}
+        if not overrides.get("auth") and "hooks" not in overrides.get("api", {}):
+            tables["auth"] = {"static_credentials": {"hairpin": secrets.token_urlsafe(12)}}
+        return cls._parse(tables, overrides, None)
+
+    @classmethod
+    def _parse(cls, tables: Tables, overrides: Tables, file: Path | None) -> Self:
+        try:
+            return cls(**merge(tables, overrides))
+        except ConfigError as error:
+            raise locate(error, file, overrides) from None
+
+
+def _first_bind(address: str) -> str:
+    try:
+        bind = Address(address, 3478)
+    except ValueError:
+        raise ConfigError(f"{address!r} is no IP address", key="--address") from None
+    if ip_address(bind.ip).is_unspecified:
+        raise ConfigError(f"{address} is every address: name the one that clients reach", key="--address")
+    return str(bind)

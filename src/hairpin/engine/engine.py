@@ -1,0 +1,195 @@
+"""The engine: an event comes up, its sender is proved, the rules judge it, and their effects go down, in order.
+
+One thread, the event loop's. Nothing here knows a rule of TURN; nothing here waits but for a look-up of credentials.
+"""
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+from hairpin._core import Acknowledged, Closed
+from hairpin.auth import Answer, Asker, Authenticator, Credentials, Refusal
+from hairpin.engine.acknowledgements import Acknowledgements
+from hairpin.engine.backend import Backend
+from hairpin.engine.waiting import Waiting
+from hairpin.policy.grants import Grants
+from hairpin.stun import Counters, Request, Totals
+from hairpin.turn import effects as turn
+from hairpin.turn.grant import Identity
+from hairpin.turn.server import Server
+
+Refused: TypeAlias = Callable[[Request, str], None]
+"""Told why a login failed."""
+Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
+"""Told of a session that ended, with its last figures."""
+
+BATCH = 128  # events between two looks at the loop
+# Another port would fare no better: no descriptors, no memory, or the address is not this machine's.
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+class Engine:
+    """Drives one `turn.Server` over one packet path. `clock` gives nanoseconds on CLOCK_MONOTONIC, as all `now` are."""
+
+    def __init__(
+        self, backend: Backend, rules: Server, authenticator: Authenticator, grants: Grants, clock: Callable[[], int]
+    ) -> None:
+        """Serve nobody yet: `drain` does it when the packet path has events."""
+        self.backend = backend
+        self.clock = clock
+        self.rules = rules
+        self.authenticator = authenticator
+        self.grants = grants
+        self.on_event: Callable[[turn.Notify], None] = lambda _: None
+        self.on_refused: Refused = lambda _request, _reason: None
+        self.on_ended: Ended = lambda _notify, _counters: None
+        self._waiting = Waiting()
+        self._acknowledgements = Acknowledgements()
+        self._endings: dict[int, turn.Notify | None] = {}  # flows that were told to close, until they have
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._perform: dict[type, Callable[[Any], None]] = {
+            turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
+            turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.deadline),
+            turn.Permit: lambda e: backend.permit(e.flow, e.ip, e.reach, e.deadline),
+            turn.Forbid: lambda e: backend.forbid(e.flow, e.ip),
+            turn.BindChannel: lambda e: backend.bind_channel(e.flow, e.number, e.peer, e.deadline),
+            turn.Unbind: lambda e: backend.unbind(e.flow, e.number),
+            turn.Reply: lambda e: backend.reply(e.flow, e.request.answer(e.attributes, e.key)),
+            turn.Close: self._close,
+            turn.Notify: self._notify,
+        }
+
+    def drain(self, now: int) -> int:
+        """Judge a batch of what came up; how many events there were."""
+        events = self.backend.drain(BATCH)
+        for event in events:
+            if isinstance(event, Request):
+                self._request(event, now)
+            elif isinstance(event, Acknowledged):
+                self._acknowledgements.done(event.token, event.counters)
+            elif isinstance(event, Closed):
+                self._closed(event, now)
+            else:
+                self._acknowledgements.add(event)
+        return len(events)
+
+    def expire(self, now: int) -> None:
+        """End what has come to its end."""
+        self._apply(self.rules.expire(now), now)
+
+    async def statistics(self, flow: int) -> Counters | None:
+        """A session's figures, asked of its worker; TimeoutError after 2 s."""
+        return await self._acknowledgements.figures(partial(self.backend.counters, flow))
+
+    async def totals(self, workers: int) -> list[Totals]:
+        """All workers' figures; TimeoutError after 2 s."""
+        return await self._acknowledgements.totals(self.backend.totals, workers)
+
+    async def end(self, flow: int, reason: str, now: int) -> None:
+        """End a session; returns when its worker carries nothing for it any more. TimeoutError after 2 s."""
+        self._apply(self.rules.end(flow, reason, now), now)
+        # Behind the Close in the same mailbox: once this is answered, that is done.
+        await self._acknowledgements.figures(partial(self.backend.counters, flow))
+
+    def _request(self, request: Request, now: int) -> None:
+        if self._waiting.join(request):
+            return
+        session = self.rules.sessions.get(request.flow)
+        if request.verified:
+            if session:  # or it has ended meanwhile, and the client's next copy is judged as a stranger's
+                self._judge(request, session.identity, now)
+            return
+        username = request.message.username or ""
+        if session and session.identity.username == username:
+            answer: Answer | Awaitable[Answer] = Credentials((session.identity,))  # sent before the packet path had it
+        else:
+            answer = self._find(username, request)
+        if isinstance(answer, Credentials | Refusal):
+            self._decide(request, answer, now)
+        else:
+            self._waiting.begin(request)
+            task = asyncio.get_running_loop().create_task(self._look_up(request, answer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _find(self, username: str, request: Request) -> Answer | Awaitable[Answer]:
+        interface = self.rules.state.settings.listeners[request.listener].interface
+        asker = Asker(request.source, interface, request.transport)
+        return self.authenticator.find(username, request.message.method, asker)
+
+    async def _look_up(self, request: Request, pending: Awaitable[Answer]) -> None:
+        answer = await pending
+        now = self.clock()  # time has passed
+        self._decide(request, answer, now)
+        for late in self._waiting.end(request.flow):
+            self._request(late, now)
+
+    def _decide(self, request: Request, answer: Answer, now: int) -> None:
+        """Prove the requester by the credentials that were found, or refuse it, with no more than the RFC's code."""
+        identity = answer.prove(request.message) if isinstance(answer, Credentials) else None
+        if identity is not None:
+            self._judge(request, identity, now)
+        elif isinstance(answer, Refusal):
+            self._refuse(request, answer.reason, answer.silent)
+        else:
+            self._refuse(request, "password does not match", silent=False)
+
+    def _refuse(self, request: Request, reason: str, silent: bool) -> None:
+        if not silent:
+            self.backend.challenge(request.flow, request.message)
+        self.on_refused(request, reason)
+        self._forget(request.flow)
+
+    def _judge(self, request: Request, identity: Identity, now: int) -> None:
+        self._apply(self.rules.handle(request, self.grants.grant(identity), now), now)
+        self._forget(request.flow)
+
+    def _forget(self, flow: int) -> None:
+        """A client without a session keeps no slot."""
+        if flow not in self.rules.sessions:
+            self.backend.close(flow, False, 0)
+
+    def _closed(self, event: Closed, now: int) -> None:
+        effects = self.rules.closed(event.flow, event.reason, now)
+        self._endings[event.flow] = None
+        self._apply(effects, now)
+        self._ended(event.flow, event.counters)
+
+    def _apply(self, effects: list[turn.Effect], now: int) -> None:
+        """Carry effects out, in order; a relay that was opened, or not, brings more of them."""
+        todo = deque(effects)
+        while todo:
+            effect = todo.popleft()
+            if isinstance(effect, turn.OpenRelay):
+                todo.extendleft(reversed(self._open(effect, now)))
+            else:
+                self._perform[type(effect)](effect)
+
+    def _open(self, effect: turn.OpenRelay, now: int) -> list[turn.Effect]:
+        try:
+            self.backend.open_relay(effect.flow, effect.bind, effect.external, effect.deadline)
+        except OSError as error:
+            return self.rules.relay_refused(effect.flow, now, exhausted=error.errno in EXHAUSTED)
+        return self.rules.relay_opened(effect.flow, now)
+
+    def _close(self, effect: turn.Close) -> None:
+        """The session's last figures come with the acknowledgement."""
+        flow = effect.flow
+        self._endings[flow] = None
+        token = self._acknowledgements.call(lambda counters: self._ended(flow, counters))
+        self.backend.close(flow, effect.disconnect, token)
+
+    def _notify(self, notify: turn.Notify) -> None:
+        self.on_event(notify)
+        if notify.kind == "closed" and notify.session.flow in self._endings:
+            self._endings[notify.session.flow] = notify
+        elif notify.kind == "closed":
+            self.on_ended(notify, Counters())
+
+    def _ended(self, flow: int, counters: Counters | None) -> None:
+        notify = self._endings.pop(flow, None)
+        if notify is not None:
+            self.on_ended(notify, counters or Counters())

@@ -1,0 +1,6 @@
+"""The outgoing half of the HTTP contract: it asks other programs for passwords and tells them what happens."""
+
+from hairpin.hooks.client import HookClient
+from hairpin.hooks.events import Events, Timers
+
+__all__ = ["Events", "HookClient", "Timers"]

@@ -1,0 +1,107 @@
+"""Events that wait for delivery: in order for a session, and never more than fit."""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+
+from hairpin.turn.effects import Notify
+
+CAPACITY = 16_384
+CAPACITY_PER_SESSION = 32
+VITAL = frozenset({"allocated", "closed"})
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """One thing that happened to a session, and how often its delivery was tried."""
+
+    id: str
+    at: float
+    notify: Notify
+    attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """The events of one session, the oldest first; the one in `sending` is on its way."""
+
+    session: str
+    events: deque[Event] = field(default_factory=deque)
+    sending: Event | None = None
+
+
+class Backlog:
+    """All lines. When full, the oldest event that is neither `allocated` nor `closed` is given up, then the oldest."""
+
+    def __init__(self, capacity: int = CAPACITY, capacity_per_session: int = CAPACITY_PER_SESSION) -> None:
+        """Start empty."""
+        self._capacity = capacity
+        self._capacity_per_session = capacity_per_session
+        self._lines: dict[str, Line] = {}
+        # Insertion order is age: what to give up next is at the front.
+        self._ordinary: dict[Event, Line] = {}
+        self._vital: dict[Event, Line] = {}
+        self.dropped: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """How many events wait."""
+        return len(self._ordinary) + len(self._vital)
+
+    def add(self, event: Event) -> Line | None:
+        """Take an event in; its line, where nothing of it waited before."""
+        self._make_room(event)
+        session = event.notify.session.id
+        fresh = session not in self._lines
+        line = self._lines.setdefault(session, Line(session))
+        line.events.append(event)
+        self._book(event)[event] = line
+        return line if fresh else None
+
+    def remove(self, line: Line, event: Event) -> None:
+        """Forget a delivered event, and its line with the last one."""
+        if self._book(event).pop(event, None) is None:
+            return
+        line.events.remove(event)
+        if not line.events:
+            del self._lines[line.session]
+
+    def give_up(self, line: Line, event: Event) -> None:
+        """Forget an event that was not delivered, and count it."""
+        self.dropped[event.notify.kind] += 1
+        self.remove(line, event)
+
+    def waiting(self) -> list[tuple[Line, Event]]:
+        """All that was not delivered."""
+        return [(line, event) for book in (self._ordinary, self._vital) for event, line in book.items()]
+
+    def _book(self, event: Event) -> dict[Event, Line]:
+        return self._vital if _is_vital(event) else self._ordinary
+
+    def _make_room(self, event: Event) -> None:
+        line = self._lines.get(event.notify.session.id)
+        if line is not None and event.notify.kind == "refresh":
+            self._coalesce(line)
+        if line is not None and len(line.events) >= self._capacity_per_session:
+            self._give_up_first((waiting, line) for waiting in sorted(line.events, key=_is_vital))
+        if len(self) >= self._capacity:
+            self._give_up_first(chain(self._ordinary.items(), self._vital.items()))
+
+    def _coalesce(self, line: Line) -> None:
+        """A later refresh says all that an earlier one said."""
+        for event in line.events:
+            if event.notify.kind == "refresh" and event is not line.sending:
+                line.events.remove(event)
+                del self._ordinary[event]
+                return
+
+    def _give_up_first(self, candidates: Iterable[tuple[Event, Line]]) -> None:
+        # What is on its way stays, or its line could be on its way twice.
+        for event, line in candidates:
+            if event is not line.sending:
+                self.give_up(line, event)
+                return
+
+
+def _is_vital(event: Event) -> bool:
+    return event.notify.kind in VITAL

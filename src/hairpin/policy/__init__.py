@@ -1,0 +1,1 @@
+"""Pure decisions: what an authenticated user may do."""

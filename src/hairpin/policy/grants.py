@@ -1,0 +1,18 @@
+"""What a user may do, made from who it is and from the settings: the only place where a Grant begins."""
+
+from dataclasses import dataclass
+
+from hairpin.policy.peers import Peers
+from hairpin.turn.grant import Grant, Identity, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The limits and peers of the settings in force; a reload puts another one in its place."""
+
+    limits: Limits
+    peers: Peers
+
+    def grant(self, identity: Identity) -> Grant:
+        """What this user may do."""
+        return Grant(identity, self.limits, self.peers.reach, self.peers.canonical)

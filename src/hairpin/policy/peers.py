@@ -1,0 +1,154 @@
+"""Which addresses clients may reach through us, and how: safe where nothing is set.
+
+deny, closed            nowhere, whatever else is said
+never to be opened      nowhere
+a relay of ours         INSIDE: live relays of this server;   named by allow: BOTH
+another address of ours nowhere;                              named by allow: BOTH
+a guarded network       nowhere;                              named by allow: OUTSIDE
+any other               OUTSIDE
+and an IPv4 address inside of an IPv6 address has to be OUTSIDE as well
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from hairpin.policy.entries import Entry, parse_entry, parse_nat64
+from hairpin.policy.wrapped import inside
+from hairpin.stun import Address, Reach
+
+__all__ = ["Host", "Peers", "parse_entry", "parse_nat64"]
+
+IpAddress = IPv4Address | IPv6Address
+REMEMBERED = 4096  # verdicts
+
+NEVER = tuple(
+    map(
+        ip_network,
+        (
+            "0.0.0.0/32",  # unspecified
+            "224.0.0.0/4",  # multicast
+            "255.255.255.255/32",  # broadcast
+            "::/128",  # unspecified
+            "ff00::/8",  # multicast
+        ),
+    )
+)
+GUARDED: tuple[IPv4Network | IPv6Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            "0.0.0.0/8",  # this network (RFC 1122)
+            "10.0.0.0/8",  # private (RFC 1918)
+            "100.64.0.0/10",  # carrier-grade NAT (RFC 6598)
+            "127.0.0.0/8",  # loopback
+            "168.63.129.16/32",  # Azure's metadata
+            "169.254.0.0/16",  # link-local, metadata of other clouds
+            "172.16.0.0/12",  # private
+            "192.0.0.0/24",  # IETF protocol assignments (RFC 6890)
+            "192.0.2.0/24",  # documentation (RFC 5737)
+            "192.168.0.0/16",  # private
+            "198.18.0.0/15",  # benchmarks (RFC 2544)
+            "198.51.100.0/24",  # documentation
+            "203.0.113.0/24",  # documentation
+            "240.0.0.0/4",  # reserved
+            "::1/128",  # loopback
+            "100::/64",  # discard (RFC 6666)
+            "2001::/32",  # Teredo (RFC 8656, section 21.1.1)
+            "2001:2::/48",  # benchmarks (RFC 5180)
+            "2001:db8::/32",  # documentation (RFC 3849)
+            "2002::/16",  # 6to4 (RFC 8656, section 21.1.1)
+            "3fff::/20",  # documentation (RFC 9637)
+            "fc00::/7",  # unique local
+            "fe80::/10",  # link-local
+            "fec0::/10",  # site-local
+        ),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """This machine: its IPs, its relays' IPs (bind, announced), and what nobody reaches by a relay (listeners, API).
+
+    A closed address whose IP is unspecified closes its port on every address of this machine.
+    """
+
+    own: frozenset[str] = frozenset()
+    relays: tuple[tuple[str, str], ...] = ()
+    closed: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of an IP; the port decides the rest."""
+
+    denied: tuple[range, ...]
+    allowed: tuple[range, ...]
+    usual: Reach | None
+    opened: Reach | None
+    inside: tuple["Verdict", ...]
+
+    def at(self, port: int) -> Reach | None:
+        """Where data for this port may go."""
+        if any(port in ports for ports in self.denied):
+            return None
+        if any(verdict.at(port) is not Reach.OUTSIDE for verdict in self.inside):
+            return None
+        return self.opened if any(port in ports for ports in self.allowed) else self.usual
+
+
+class Peers:
+    """The lists of `[peers]`, and what they say of a peer. ValueError names an entry that is none."""
+
+    def __init__(
+        self, host: Host, allow: Iterable[str] = (), deny: Iterable[str] = (), nat64: Iterable[str] = ()
+    ) -> None:
+        """Judge for this machine by these lists (the syntax stands in `entries`)."""
+        self._allow = tuple(map(parse_entry, allow))
+        self._deny = tuple(map(parse_entry, deny))
+        self._nat64 = tuple(map(parse_nat64, nat64))
+        pairs = [(Address(bind, 0).ip, Address(announced, 0).ip) for bind, announced in host.relays]
+        self._announced = {bind: announced for bind, announced in pairs if not ip_address(bind).is_unspecified}
+        self._relays = frozenset(ip_address(announced) for _, announced in pairs)
+        self._closed = tuple((ip_address(closed.ip), closed.port) for closed in map(self.canonical, host.closed))
+        named = [*map(ip_address, host.own), *map(ip_address, self._announced), *(ip for ip, _ in self._closed)]
+        self._own = self._relays.union(ip for ip in named if not ip.is_unspecified)
+        self._verdict = lru_cache(REMEMBERED)(self._judge)
+
+    def canonical(self, peer: Address) -> Address:
+        """A peer by its announced address: a relay of ours is the same by the IP that it is bound to."""
+        announced = self._announced.get(peer.ip)
+        return peer if announced is None else Address(announced, peer.port)
+
+    def reach(self, peer: Address) -> Reach | None:
+        """Where data for a canonical peer may go; None for nowhere."""
+        return self._verdict(peer.ip).at(peer.port)
+
+    def _judge(self, text: str) -> Verdict:
+        ip = ip_address(text)
+        ours = ip in self._own or ip.is_loopback
+        usual, opened = self._defaults(ip, ours)
+        return Verdict(
+            denied=_ports(self._deny, ip) + (self._closed_ports(ip) if ours else ()),
+            allowed=_ports(self._allow, ip),
+            usual=usual,
+            opened=opened,
+            inside=() if ours or ip.version == 4 else tuple(self._judge(str(v4)) for v4 in inside(ip, self._nat64)),
+        )
+
+    def _defaults(self, ip: IpAddress, ours: bool) -> tuple[Reach | None, Reach | None]:
+        """Where data for an IP may go, as long as `allow` does not name it, and then."""
+        if any(ip in network for network in NEVER):
+            return None, None
+        if ours:
+            return Reach.INSIDE if ip in self._relays else None, Reach.BOTH
+        return None if any(ip in network for network in GUARDED) else Reach.OUTSIDE, Reach.OUTSIDE
+
+    def _closed_ports(self, ip: IpAddress) -> tuple[range, ...]:
+        return tuple(range(port, port + 1) for at, port in self._closed if at == ip or at.is_unspecified)
+
+
+def _ports(entries: Iterable[Entry], ip: IpAddress) -> tuple[range, ...]:
+    return tuple(entry.ports for entry in entries if ip in entry.network)

@@ -1,0 +1,6 @@
+"""The whole server: what an application embeds, and what `hairpin serve` runs."""
+
+from hairpin.server.process import serve
+from hairpin.server.server import Server
+
+__all__ = ["Server", "serve"]

@@ -1,0 +1,156 @@
+"""From settings to parts: each function makes one, and knows nothing of the others."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from hairpin._core import Core, Options
+from hairpin.auth import Authenticator, PasswordHook, SharedSecrets, StaticUsers
+from hairpin.auth.hook import Fetch
+from hairpin.config import Config, ConfigError, relays_for
+from hairpin.policy.grants import Grants
+from hairpin.policy.peers import Host, Peers
+from hairpin.stun import Address, Transport
+from hairpin.turn.grant import Limits
+from hairpin.turn.server import Server as Rules
+from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
+from hairpin.version import __version__
+
+SOFTWARE = f"hairpin/{__version__}"
+LISTENER_BUFFER = 4 << 20  # what `rust/io/src/sockets.rs` asks for
+DESCRIPTORS_BESIDE_RELAYS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """An interface of the settings once it is bound: port 0 has become a port."""
+
+    transport: int
+    bound: Address
+    external: Address
+
+
+def bind(config: Config, workers: int, api: Address) -> Core:
+    """All listeners, bound and not served yet. ConfigError names the interface whose address can not be had."""
+    rates = (config.limits.source_rate, config.limits.session_rate, config.limits.user_rate)
+    options = Options(
+        realm=config.turn.realm,
+        nonce_secret=secrets.token_bytes(32),
+        relays=relays_for(config).pairs,
+        closed=[api, *_announced(config)],
+        rates=rates,
+    )
+    listeners = [(Transport[interface.transport.upper()], interface.bind) for interface in config.turn.interfaces]
+    try:
+        return Core(options, listeners, workers)
+    except OSError as error:
+        places = [f"{address}" for _, address in listeners]
+        key = f"turn.interfaces[{places.index(error.filename)}].bind" if error.filename in places else "turn.interfaces"
+        raise ConfigError(f"cannot listen on {error.filename}: {error.strerror}", key=key) from None
+
+
+def listening(config: Config, core: Core) -> tuple[Listening, ...]:
+    """The interfaces as they were bound."""
+    return tuple(
+        Listening(Transport[interface.transport.upper()], bound, interface.announced(bound))
+        for interface, (bound, _) in zip(config.turn.interfaces, core.listeners(), strict=True)
+    )
+
+
+def rules(config: Config, listening: Iterable[Listening]) -> Rules:
+    """The rules of TURN with these settings."""
+    families = relays_for(config).interfaces
+    settings = Settings(
+        listeners=tuple(
+            ListenerSettings(listener.external, {family: RelayAddress(*pair) for family, pair in pairs.items()})
+            for listener, pairs in zip(listening, families, strict=True)
+        ),
+        ports=config.relay.ports,
+        channel_last=0x7FFE if config.compat.rfc5766_channels else 0x4FFF,
+        alternate=config.turn.alternate,
+        software=SOFTWARE,
+    )
+    return Rules(settings, secrets.randbelow)
+
+
+def host(config: Config, listening: Iterable[Listening], api: Address, own: Iterable[str]) -> Host:
+    """This machine, and what of it is no peer: the listeners and the API."""
+    closed = [api, *(address for listener in listening for address in (listener.bound, listener.external))]
+    return Host(frozenset(own), relays_for(config).pairs, tuple(closed))
+
+
+def grants(config: Config, host: Host) -> Grants:
+    """Who may do how much, and reach whom."""
+    limits, peers = config.limits, config.peers
+    return Grants(
+        Limits(
+            sessions=limits.allocations,
+            sessions_per_user=limits.allocations_per_user,
+            permissions=limits.permissions,
+            channels=limits.channels,
+            lifetime_max=limits.lifetime,
+            session_max=limits.session_max,
+            rate=limits.bytes_per_second,
+        ),
+        Peers(host, peers.allow, peers.deny, peers.nat64),
+    )
+
+
+def authenticator(config: Config, fetch: Fetch | None) -> Authenticator:
+    """Who is asked about a user name."""
+    realm = config.turn.realm
+    static = {name: password.get_secret_value() for name, password in config.auth.static_credentials.items()}
+    shared = [secret.get_secret_value() for secret in config.auth.static_auth_secret]
+    return Authenticator(
+        StaticUsers(static, realm),
+        SharedSecrets(shared, realm, time.time),
+        PasswordHook(fetch, realm, time.monotonic) if fetch else None,
+    )
+
+
+def warnings(config: Config, core: Core, descriptors: int) -> list[str]:
+    """What the operator should know, said once at start."""
+    auth, found = config.auth, []
+    if not (auth.static_credentials or auth.static_auth_secret or config.api.hooks):
+        found.append("Nobody can allocate: set auth.static_credentials, auth.static_auth_secret or api.hooks.")
+    if config.api.allow_unauthenticated and not config.api.token:
+        found.append("The API is open to everyone who reaches it (api.allow_unauthenticated).")
+    needed = _sessions(config) + DESCRIPTORS_BESIDE_RELAYS
+    if descriptors < needed:
+        found.append(f"This process may open {descriptors} descriptors, the limits need {needed}: raise `ulimit -Hn`.")
+    smallest = min((buffer for _, buffer in core.listeners() if buffer), default=LISTENER_BUFFER)
+    if smallest < LISTENER_BUFFER:
+        found.append(
+            f"The kernel holds {smallest} bytes for a listener instead of {LISTENER_BUFFER}: "
+            f"raise net.core.rmem_max, or bursts are lost."
+        )
+    return found
+
+
+class Timers:
+    """The clock of the world, and the loop's timers."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Call in this loop."""
+        self._loop = loop
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return time.time()
+
+    def later(self, seconds: float, call: Callable[[], None]) -> object:
+        """Call in so many seconds."""
+        return self._loop.call_later(seconds, call)
+
+
+def _announced(config: Config) -> list[Address]:
+    return [interface.external for interface in config.turn.interfaces if interface.external.port]
+
+
+def _sessions(config: Config) -> int:
+    """As many as the limits allow, each with a relay's descriptor."""
+    low, high = config.relay.ports
+    ports = (high - low + 1) * len({external for _, external in relays_for(config).pairs})
+    return min(ports, config.limits.allocations) if config.limits.allocations else ports

@@ -1,0 +1,66 @@
+"""Tells the hooks and the log what happens to sessions; never a log line a packet, never a secret."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hairpin.engine import Engine
+from hairpin.hooks import Events
+from hairpin.logging import Logger
+from hairpin.stun import Counters, Method, Request
+from hairpin.turn.effects import Notify
+
+SECOND = 1_000_000_000
+REFUSALS_A_SECOND = 10
+
+
+@dataclass(slots=True)
+class Observer:
+    """Listens to an engine."""
+
+    log: Logger
+    events: Events | None
+    wall: Callable[[], float]
+    clock: Callable[[], int]
+    _second: int = field(default=0, init=False)
+    _said: int = field(default=0, init=False)
+    _unsaid: int = field(default=0, init=False)
+
+    def watch(self, engine: Engine) -> None:
+        """Be told what happens there."""
+        engine.on_event, engine.on_ended, engine.on_refused = self.event, self.ended, self.refused
+
+    def event(self, notify: Notify) -> None:
+        """Something happened to a session."""
+        if self.events is not None:
+            self.events.publish(notify, self.wall())
+        self.log.trace(notify.kind, session=notify.session.id, **dict(notify.data))
+
+    def ended(self, notify: Notify, counters: Counters) -> None:
+        """One summary line for each session."""
+        session = notify.session
+        self.log.info(
+            "session ended",
+            session=session.id,
+            username=session.username,
+            client=str(session.client),
+            received_bytes=counters.received_bytes,
+            send_bytes=counters.send_bytes,
+            received_pkts=counters.received_pkts,
+            send_pkts=counters.send_pkts,
+            error_pkts=counters.error_pkts,
+            **dict(notify.data),
+        )
+
+    def refused(self, request: Request, reason: str) -> None:
+        """Why a login failed: at most ten lines a second, then how many more there were."""
+        second = self.clock() // SECOND
+        if second != self._second:
+            if self._unsaid:
+                self.log.info("more logins refused", count=self._unsaid)
+            self._second, self._said, self._unsaid = second, 0, 0
+        if self._said == REFUSALS_A_SECOND:
+            self._unsaid += 1
+            return
+        self._said += 1
+        username, method = request.message.username, Method(request.message.method).name
+        self.log.info("login refused", reason=reason, username=username, client=str(request.source), method=method)

@@ -1,0 +1,91 @@
+"""What the API sees of the server."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hairpin.api import Access, Interface
+from hairpin.auth import IceServers, ice_servers, mint
+from hairpin.server.assembly import SOFTWARE
+from hairpin.stun import Counters, Totals
+from hairpin.turn.state import Session
+
+if TYPE_CHECKING:
+    from hairpin.server.server import Server
+
+SECOND = 1_000_000_000
+
+
+class ServerView:
+    """Live state and a few commands; nothing is kept here. See `hairpin.api.View`."""
+
+    def __init__(self, server: "Server") -> None:
+        """Look into this server."""
+        self._server = server
+        config = server.config
+        self.realm = config.turn.realm
+        self.run_id = server.run_id
+        self.software = SOFTWARE
+        self.started = server.started
+        self.hide_passwords = config.api.hide_passwords
+        token = config.api.token.get_secret_value() if config.api.token else None
+        self.access = Access(token, config.api.allow_unauthenticated)
+        self.interfaces = [Interface(known.transport, known.bound, known.external) for known in server.listening]
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to stop."""
+        return self._server.rules.draining
+
+    def now(self) -> int:
+        """Nanoseconds on CLOCK_MONOTONIC."""
+        return self._server.clock()
+
+    def sessions(self) -> Mapping[int, Session]:
+        """The live sessions by flow."""
+        return self._server.rules.sessions
+
+    def ports(self) -> Mapping[int, tuple[int, int]]:
+        """Relay ports allocated and in all, by IP version."""
+        rules = self._server.rules
+        return {version: (rules.ports_allocated(version), rules.ports_capacity(version)) for version in (4, 6)}
+
+    def warnings(self) -> Sequence[str]:
+        """What the operator should know."""
+        return self._server.warnings
+
+    def given_up(self) -> Mapping[str, int]:
+        """What Python dropped to stay bounded."""
+        return self._server.given_up()
+
+    async def statistics(self, flow: int) -> Counters | None:
+        """The figures of one session."""
+        return await self._server.engine.statistics(flow)
+
+    async def totals(self) -> Sequence[Totals]:
+        """Every worker's sums."""
+        return await self._server.engine.totals(self._server.workers)
+
+    async def delete(self, flow: int) -> None:
+        """End a session; returns once nothing is relayed any more."""
+        await self._server.engine.end(flow, "deleted", self.now())
+
+    def block(self, user: str, seconds: int) -> None:
+        """Refuse this user's Allocates for so long."""
+        self._server.rules.block(user, self.now() + seconds * SECOND)
+
+    def mint(self, user: str, ttl: int) -> IceServers:
+        """Fresh credentials from the first shared secret; LookupError where there is none."""
+        secrets = self._server.config.auth.static_auth_secret
+        if not secrets:
+            raise LookupError("auth.static_auth_secret is not set")
+        username, password = mint(secrets[0].get_secret_value(), user, ttl, self._server.wall())
+        interfaces = ((interface.transport, interface.external) for interface in self.interfaces)
+        return ice_servers(interfaces, username, password)
+
+    def crashed(self, path: str) -> None:
+        """Log the exception that is being handled."""
+        self._server.log.exception("the API failed", path=path)
+
+    def drain(self) -> None:
+        """Refuse new allocations and stop when the sessions have ended; a second call stops at once."""
+        self._server.drain()

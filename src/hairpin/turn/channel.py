@@ -1,0 +1,44 @@
+"""ChannelBind (RFC 8656, section 12): a number that stands for a peer, in 4 bytes instead of 36."""
+
+from hairpin.stun import Address, Reach, Request
+from hairpin.turn.effects import BindChannel, Effect
+from hairpin.turn.errors import BadRequest, Forbidden, InsufficientCapacity
+from hairpin.turn.grant import Grant
+from hairpin.turn.permission import permit, require_room
+from hairpin.turn.state import CHANNEL_LIFE, Allocation, Channel, State
+
+CHANNEL_FIRST = 0x4000
+
+
+def bind_channel(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:
+    """Bind a channel to a peer, or refresh that binding, and the peer's permission with it (RFC 8656, section 12.2)."""
+    message, flow = request.message, request.flow
+    session, allocation = state.allocated(flow, grant)  # 437, 441
+    number = message.channel_number
+    if number is None or not CHANNEL_FIRST <= number <= state.settings.channel_last or not message.peers:
+        raise BadRequest  # 400
+    allocation.require_family(message.peers[0])  # 443
+    peer, reach = grant.peer(message.peers[0])  # 403
+    if reach is Reach.INSIDE and peer not in state.relays:
+        raise Forbidden  # 403: of our own addresses only live relays are peers
+    require_free(allocation, number, peer, grant)  # 400, 508
+    require_room(allocation, {peer.ip}, grant)  # 508
+    channel = Channel(number, peer, now + CHANNEL_LIFE)
+    state.bind(flow, allocation, channel, reach)
+    permission = allocation.permit(peer, reach, now)
+    state.deadlines.watch(flow, permission.expires)  # it lapses before its channel
+    return [
+        permit(flow, permission),
+        BindChannel(flow, number, peer, channel.expires),
+        session.answer(message, (), now),
+        session.notify("channel_bind", ("channel", number)),
+    ]
+
+
+def require_free(allocation: Allocation, number: int, peer: Address, grant: Grant) -> None:
+    """A number has one peer, and a peer one number, while the binding lives (RFC 8656, section 12.2)."""
+    bound = allocation.channels.get(number)
+    if (bound and bound.peer != peer) or allocation.numbers.get(peer, number) != number:
+        raise BadRequest  # 400
+    if bound is None and len(allocation.channels) >= grant.limits.channels:
+        raise InsufficientCapacity  # 508

@@ -1,0 +1,117 @@
+"""What the rules of TURN ask the driver to do, in order: values, without any I/O in them."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hairpin.stun import Address, Attribute, Message, Reach
+
+Value: TypeAlias = int | str | bytes | Address | tuple[int, str] | tuple[int, ...]
+Attributes: TypeAlias = tuple[tuple[Attribute, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstallKey:
+    """Let the packet path verify this flow's requests, and cap its data at `rate` bytes a second each way (0: none)."""
+
+    flow: int
+    username: str
+    key: bytes
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRelay:
+    """Bind a relayed transport address; the driver answers with `Server.relay_opened` or `Server.relay_refused`."""
+
+    flow: int
+    bind: Address
+    external: Address
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendRelay:
+    """Move the deadline of the flow's relay."""
+
+    flow: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Install or extend a permission (RFC 8656, section 9)."""
+
+    flow: int
+    ip: str
+    reach: Reach
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """Take a permission away."""
+
+    flow: int
+    ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindChannel:
+    """Install or extend a channel (RFC 8656, section 12)."""
+
+    flow: int
+    number: int
+    peer: Address
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """Take a channel away."""
+
+    flow: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer a request, signed with the requester's key; an error where the attributes hold ERROR-CODE."""
+
+    flow: int
+    request: Message
+    attributes: Attributes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the flow: its relay, key, channels and permissions; `disconnect` closes a TCP connection too."""
+
+    flow: int
+    disconnect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell whoever listens what happened to a session; `data` holds what the kind adds (port, channel, ...)."""
+
+    kind: str
+    session: "SessionView"
+    data: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """What an event says of its session, copied while the session lives."""
+
+    id: str
+    flow: int
+    client: Address
+    interface: Address
+    transport: int
+    username: str
+
+
+Effect: TypeAlias = (
+    InstallKey | OpenRelay | ExtendRelay | Permit | Forbid | BindChannel | Unbind | Reply | Close | Notify
+)

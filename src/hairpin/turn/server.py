@@ -1,0 +1,144 @@
+"""The rules of TURN (RFC 8656) without I/O: requests and events in, effects out; the clock and chance are arguments.
+
+A session begins with an Allocate whose credentials were proved, also with one that then fails (only there expiry and
+hooks are asked, so nothing else may begin one), and lives 60 s without an allocation. Any other request that finds no
+allocation is answered 437 and leaves nothing behind; so is the copy of a Refresh that has ended its session.
+"""
+
+from collections.abc import Callable
+
+from hairpin.stun import Attribute, Message, Method, Request
+from hairpin.turn.allocate import admit, allocate, opened, refused
+from hairpin.turn.channel import bind_channel
+from hairpin.turn.effects import Close, Effect, Reply
+from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
+from hairpin.turn.grant import Grant
+from hairpin.turn.permission import create_permission
+from hairpin.turn.refresh import refresh
+from hairpin.turn.settings import Settings
+from hairpin.turn.state import Session, State
+
+HANDLERS: dict[int, Callable[[State, Request, Grant, int], list[Effect]]] = {
+    Method.ALLOCATE: allocate,
+    Method.REFRESH: refresh,
+    Method.CREATE_PERMISSION: create_permission,
+    Method.CHANNEL_BIND: bind_channel,
+}
+
+
+class Server:
+    """Every session of one server, and what may be done to it."""
+
+    def __init__(self, settings: Settings, chance: Callable[[int], int]) -> None:
+        """Serve `settings`; `chance(n)` is one of 0..n-1, and nobody can guess which."""
+        self.state = State(settings, chance)
+
+    @property
+    def sessions(self) -> dict[int, Session]:
+        """Every session by its flow."""
+        return self.state.sessions
+
+    @property
+    def draining(self) -> bool:
+        """Whether Allocates are sent elsewhere."""
+        return self.state.draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self.state.draining = draining
+
+    def ports_allocated(self, version: int) -> int:
+        """How many relay ports of this IP version are taken."""
+        return sum(self.state.ports[ip].taken for ip in self._relay_ips(version))
+
+    def ports_capacity(self, version: int) -> int:
+        """How many relay ports of this IP version there are."""
+        return sum(self.state.ports[ip].capacity for ip in self._relay_ips(version))
+
+    def _relay_ips(self, version: int) -> set[str]:
+        listeners = self.state.settings.listeners
+        return {listener.relays[version].external_ip for listener in listeners if version in listener.relays}
+
+    def handle(self, request: Request, grant: Grant, now: int) -> list[Effect]:
+        """Answer a request that the grant's user was proved to have sent (a verified one: the session's identity)."""
+        if request.message.method not in HANDLERS:
+            return []  # an unknown method is not answered (RFC 8489, section 6.3)
+        known = request.flow in self.sessions
+        effects = self.expire(now)  # so that no rule below ever meets what has lapsed
+        if known and request.flow not in self.sessions:
+            return effects  # this flow is closed: the client's next copy comes on a new one
+        return effects + self._judge(request, grant, now)
+
+    def _judge(self, request: Request, grant: Grant, now: int) -> list[Effect]:
+        flow, message = request.flow, request.message
+        session = self.sessions.get(flow)
+        if session and session.identity == grant.identity:
+            again = session.repeat(message, now)
+            if again is not None:
+                return again
+        effects: list[Effect] = []
+        try:
+            if message.method == Method.ALLOCATE:
+                effects += admit(self.state, request, grant, now)  # 300, 403, 437, 486, 508
+            understand(message)  # 400, 420
+            effects += HANDLERS[message.method](self.state, request, grant, now)
+        except TurnError as error:
+            effects.append(self._refuse(request, grant, error, now))
+        return effects
+
+    def _refuse(self, request: Request, grant: Grant, error: TurnError, now: int) -> Reply:
+        """An error, signed for the one who asked; a session remembers only what its own user was told."""
+        session = self.sessions.get(request.flow)
+        if session and session.identity == grant.identity:
+            return session.answer(request.message, error.attributes, now)
+        return Reply(request.flow, request.message, error.attributes, grant.identity.key)
+
+    def relay_opened(self, flow: int, now: int) -> list[Effect]:
+        """The relay of the flow's Allocate is bound."""
+        session = self.sessions.get(flow)
+        return opened(self.state, session, session.pending, now) if session and session.pending else []
+
+    def relay_refused(self, flow: int, now: int, *, exhausted: bool) -> list[Effect]:
+        """The relay could not be bound; `exhausted` where another port would fare no better (no descriptors left)."""
+        session = self.sessions.get(flow)
+        return refused(self.state, session, session.pending, exhausted, now) if session and session.pending else []
+
+    def closed(self, flow: int, reason: str, now: int) -> list[Effect]:
+        """The client's connection went away, and the flow with it (RFC 8656, section 5)."""
+        session = self.sessions.get(flow)
+        return self.state.close(session, reason, now) if session else []
+
+    def end(self, flow: int, reason: str, now: int) -> list[Effect]:
+        """End a session from our side."""
+        session = self.sessions.get(flow)
+        return [Close(flow, disconnect=True), *self.state.close(session, reason, now)] if session else []
+
+    def block(self, user: str, until: int) -> None:
+        """Refuse the Allocates of a user (the name that quotas count, or a whole user name) until then."""
+        self.state.blocked[user] = until
+
+    def expire(self, now: int) -> list[Effect]:
+        """End what has come to its end: sessions, and the permissions and channels of the others."""
+        effects: list[Effect] = []
+        for flow in self.state.deadlines.due(now):
+            session = self.sessions[flow]
+            if session.ends is not None and session.ends <= now:
+                effects += self.end(flow, "session_max", now)
+            elif session.expires <= now:
+                effects += self.end(flow, "expired", now)
+            else:
+                effects += self.state.lapse(session, now)
+                self.state.deadlines.watch(flow, session.deadline())
+        return effects
+
+    def next_deadline(self) -> int | None:
+        """When `expire` has to be called at the latest."""
+        return self.state.deadlines.next()
+
+
+def understand(message: Message) -> None:
+    """Refuse what we do not know or cannot read, before any rule looks at it (RFC 8489, section 6.3.1)."""
+    if message.unknown:
+        raise UnknownAttribute((Attribute.UNKNOWN_ATTRIBUTES, message.unknown))  # 420
+    if message.malformed:
+        raise BadRequest  # 400

@@ -1,0 +1,188 @@
+"""A server that is only its state, and a client of its API."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import pytest
+
+from hairpin.api import Access, Interface, create_app
+from hairpin.stun import Address, Reach, Transport
+from hairpin.turn.grant import Identity
+from hairpin.turn.state import Allocation, Channel, Permission, Session
+
+SECOND = 1_000_000_000
+UDP = Address.parse("192.0.2.1:3478")
+TCP = Address.parse("[2001:db8::1]:3478")
+
+
+@dataclass
+class Counters:
+    """The figures of one client."""
+
+    received_bytes: int = 10
+    send_bytes: int = 2**64 - 1
+    received_pkts: int = 1
+    send_pkts: int = 2
+    error_pkts: int = 0
+
+
+@dataclass
+class Totals:
+    """The figures of one worker."""
+
+    worker: int
+    sessions: Counters = field(default_factory=Counters)
+    strangers: Counters = field(default_factory=lambda: Counters(received_bytes=77))
+    drops: dict[str, int] = field(default_factory=lambda: {"no permission": 3})
+
+
+@dataclass
+class FakeView:
+    """What the API asks of a server, over plain values."""
+
+    access: Access = field(default_factory=Access)
+    realm: str = "example.org"
+    run_id: str = "a-run-of-the-server"
+    software: str = "hairpin/0.1.0"
+    hide_passwords: bool = False
+    started: int = 5 * SECOND
+    clock: int = 100 * SECOND + 999
+    interfaces: tuple[Interface, ...] = (
+        Interface(0, Address.parse("10.0.0.1:3478"), UDP),
+        Interface(1, Address.parse("[2001:db8::2]:3478"), TCP),
+        Interface(1, Address.parse("10.0.0.1:5349"), Address.parse("192.0.2.1:5349"), tls=True),
+    )
+    live: dict[int, Session] = field(default_factory=dict)
+    taken: dict[int, tuple[int, int]] = field(default_factory=lambda: {4: (2, 16384), 6: (1, 16384)})
+    secret: bool = True
+    draining: bool = False
+    stuck: bool = False
+    crashes: list[tuple[str, type[BaseException] | None]] = field(default_factory=list)
+    blocked: dict[str, int] = field(default_factory=dict)
+
+    def now(self) -> int:
+        """The clock."""
+        return self.clock
+
+    def sessions(self) -> dict[int, Session]:
+        """The live sessions."""
+        return self.live
+
+    def ports(self) -> dict[int, tuple[int, int]]:
+        """Relay ports by IP version."""
+        return self.taken
+
+    def warnings(self) -> list[str]:
+        """One warning."""
+        return ["The API asks nobody for a token."]
+
+    def given_up(self) -> dict[str, int]:
+        """One counter."""
+        return {"event refresh": 4}
+
+    async def statistics(self, flow: int) -> Counters | None:
+        """One session's figures."""
+        self._acknowledge()
+        return Counters() if flow in self.live else None
+
+    async def totals(self) -> list[Totals]:
+        """Two workers."""
+        self._acknowledge()
+        return [Totals(0), Totals(1)]
+
+    async def delete(self, flow: int) -> None:
+        """End a session."""
+        self._acknowledge()
+        self.live.pop(flow, None)
+
+    def block(self, user: str, seconds: int) -> None:
+        """Note who is blocked."""
+        self.blocked[user] = seconds
+
+    def mint(self, user: str, ttl: int) -> dict[str, Any]:
+        """Credentials that show what was asked for."""
+        if not self.secret:
+            raise LookupError
+        server = {"urls": [f"turn:{UDP}?transport=udp"], "username": f"{ttl}:{user}", "credential": "c2VjcmV0"}
+        return {"iceServers": [server]}
+
+    def crashed(self, path: str) -> None:
+        """Note what would be logged."""
+        self.crashes.append((path, sys.exc_info()[0]))
+
+    def drain(self) -> None:
+        """Note it."""
+        self.draining = True
+
+    def _acknowledge(self) -> None:
+        if self.stuck:
+            raise TimeoutError
+
+    def add(self, number: int = 1, username: str = "alice", *, transport: Transport = Transport.UDP) -> Session:
+        """A session with a relay, a permission and a channel that live, and one of each that does not."""
+        session = self.begin(number, username, transport=transport)
+        relay = Allocation(Address("10.0.0.1", 50000), Address("192.0.2.1", 50000), session.expires)
+        for ip, ports, expires in (
+            ("203.0.113.9", {9000, 80}, 160),
+            ("203.0.113.8", {9000}, 130),
+            ("203.0.113.7", {1}, 100),
+        ):
+            relay.permissions[ip] = Permission(ip, Reach.OUTSIDE, expires * SECOND, ports)
+        for channel, expires in ((0x4002, 700), (0x4001, 700), (0x4000, 100)):
+            relay.channels[channel] = Channel(channel, Address("203.0.113.9", channel), expires * SECOND)
+        session.allocation = relay
+        return session
+
+    def begin(self, number: int = 1, username: str = "alice", *, transport: Transport = Transport.UDP) -> Session:
+        """A session that has allocated nothing."""
+        client = Address(f"198.51.{number >> 8 & 255}.{number & 255}", 40000 + (number >> 16))
+        identity = Identity(username, username.rpartition(":")[2], "correct horse", b"k" * 16)
+        interface = UDP if transport == Transport.UDP else TCP
+        # A multiplicative hash: ids look random, so that their order is not the order of arrival.
+        name = f"{number * 2654435761 % 2**32:08x}"
+        self.live[number] = Session(
+            name, number, client, UDP, interface, 0, transport, identity, 90 * SECOND, 150 * SECOND
+        )
+        return self.live[number]
+
+
+@pytest.fixture
+def view() -> FakeView:
+    """A server without sessions, on loopback, without a token."""
+    return FakeView()
+
+
+@pytest.fixture
+async def client(view: FakeView) -> AsyncIterator[httpx2.AsyncClient]:
+    """A program on the server's own machine."""
+    transport = httpx2.ASGITransport(create_app(view))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:3000") as client:
+        yield client
+
+
+@pytest.fixture
+def guarded() -> FakeView:
+    """A server whose API has a token."""
+    return FakeView(access=Access("t\u00f6ken"))
+
+
+@pytest.fixture
+def open_to_all() -> FakeView:
+    """A server whose API serves anyone."""
+    return FakeView(access=Access(open=True))
+
+
+@pytest.fixture
+def ask() -> Callable[..., Any]:
+    """One GET of a view's API with nothing but these headers."""
+
+    async def get(view: FakeView, path: str, *headers: tuple[str, str], method: str = "GET") -> httpx2.Response:
+        transport = httpx2.ASGITransport(create_app(view))
+        encoded = [(name.encode(), value.encode()) for name, value in headers]
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:3000") as client:
+            return await client.request(method, path, headers=encoded)
+
+    return get

@@ -1,0 +1,296 @@
+"""A small TURN client of the tests' own: its codec owes nothing to hairpin's, and every wait has an end."""
+
+import hashlib
+import hmac
+import os
+import socket
+import struct
+import time
+import zlib
+from collections import deque
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Self
+
+COOKIE = 0x2112A442
+BINDING, ALLOCATE, REFRESH, SEND, DATA, CREATE_PERMISSION, CHANNEL_BIND = 1, 3, 4, 6, 7, 8, 9
+REQUEST, INDICATION, SUCCESS, ERROR = 0x000, 0x010, 0x100, 0x110
+USERNAME, INTEGRITY, ERROR_CODE, UNKNOWN_ATTRIBUTES, CHANNEL_NUMBER = 0x06, 0x08, 0x09, 0x0A, 0x0C
+LIFETIME, XOR_PEER_ADDRESS, DATA_VALUE, REALM, NONCE = 0x0D, 0x12, 0x13, 0x14, 0x15
+XOR_RELAYED_ADDRESS, FAMILY, TRANSPORT, XOR_MAPPED_ADDRESS, FINGERPRINT = 0x16, 0x17, 0x19, 0x20, 0x8028
+UDP_RELAY = bytes([17, 0, 0, 0])
+
+Endpoint = tuple[str, int]
+Attributes = list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A STUN message as it came: its attributes in order, values still bytes."""
+
+    method: int
+    kind: int
+    transaction: bytes
+    attributes: tuple[tuple[int, bytes], ...]
+    raw: bytes
+
+    def get(self, code: int) -> bytes | None:
+        """The first attribute of that code."""
+        return next((value for found, value in self.attributes if found == code), None)
+
+    @property
+    def error(self) -> int:
+        """The error's number, 0 for a success."""
+        value = self.get(ERROR_CODE)
+        return value[2] * 100 + value[3] if value else 0
+
+    def address(self, code: int) -> Endpoint:
+        """The XOR'ed address of that attribute."""
+        value = self.get(code)
+        assert value is not None, f"no attribute {code:#06x} in {self}"
+        return unmask(value, self.transaction)
+
+    def signed(self, key: bytes) -> bool:
+        """Whether MESSAGE-INTEGRITY is there and true for that key (RFC 8489, 14.5)."""
+        at = 20
+        for code, value in self.attributes:
+            if code == INTEGRITY:
+                return hmac.compare_digest(value, digest(self.raw[:at], key))
+            at += 4 + len(value) + -len(value) % 4
+        return False
+
+
+class TurnError(Exception):
+    """An error response, as an exception."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"{answer.error} for method {answer.method:#05x}")
+        self.answer = answer
+        self.code = answer.error
+
+
+def mask(endpoint: Endpoint, transaction: bytes) -> bytes:
+    """An XOR'ed address (RFC 8489, 14.2)."""
+    packed = ip_address(endpoint[0]).packed
+    pad = struct.pack("!I", COOKIE) + transaction
+    hidden = bytes(a ^ b for a, b in zip(packed, pad, strict=False))
+    return struct.pack("!BBH", 0, 1 if len(packed) == 4 else 2, endpoint[1] ^ (COOKIE >> 16)) + hidden
+
+
+def unmask(value: bytes, transaction: bytes) -> Endpoint:
+    """The address inside an XOR'ed one."""
+    _, family, port = struct.unpack_from("!BBH", value)
+    assert (family, len(value)) in ((1, 8), (2, 20)), value.hex()
+    pad = struct.pack("!I", COOKIE) + transaction
+    return str(ip_address(bytes(a ^ b for a, b in zip(value[4:], pad, strict=False)))), port ^ (COOKIE >> 16)
+
+
+def digest(before: bytes, key: bytes) -> bytes:
+    """HMAC-SHA1 over a message up to its integrity, the length counting the integrity in."""
+    return hmac.digest(key, before[:2] + struct.pack("!H", len(before) + 4) + before[4:], "sha1")
+
+
+def build(
+    kind: int, transaction: bytes, attributes: Attributes, key: bytes | None = None, *, fingerprint: bool = False
+) -> bytes:
+    """A message of method | class, signed where there is a key."""
+    body = b"".join(struct.pack("!HH", code, len(v)) + v + bytes(-len(v) % 4) for code, v in attributes)
+    message = struct.pack("!HHI", kind, len(body), COOKIE) + transaction + body
+    if key is not None:
+        message = append(message, INTEGRITY, digest(message, key))
+    if fingerprint:
+        counted = message[:2] + struct.pack("!H", len(message) - 12) + message[4:]
+        message = append(message, FINGERPRINT, struct.pack("!I", zlib.crc32(counted) ^ 0x5354554E))
+    return message
+
+
+def append(message: bytes, code: int, value: bytes) -> bytes:
+    """The message with one attribute more."""
+    longer = message + struct.pack("!HH", code, len(value)) + value
+    return longer[:2] + struct.pack("!H", len(longer) - 20) + longer[4:]
+
+
+def parse(data: bytes) -> Answer:
+    """A whole message; what does not add up is an AssertionError, for only the server under test sends these."""
+    kind, length, cookie = struct.unpack_from("!HHI", data)
+    assert cookie == COOKIE, data.hex()
+    assert length == len(data) - 20, data.hex()
+    attributes, at = [], 20
+    while at < len(data):
+        code, size = struct.unpack_from("!HH", data, at)
+        assert at + 4 + size + -size % 4 <= len(data), data.hex()
+        attributes.append((code, data[at + 4 : at + 4 + size]))
+        assert not any(data[at + 4 + size : at + 4 + size + -size % 4]), f"padding is not zero: {data.hex()}"
+        at += 4 + size + -size % 4
+    return Answer(kind & 0x3EEF, kind & 0x0110, data[8:20], tuple(attributes), data)
+
+
+class Client:
+    """One five-tuple to a TURN server, over UDP or TCP."""
+
+    def __init__(
+        self,
+        server: Endpoint,
+        user: str = "user",
+        password: str = "secret",
+        *,
+        tcp: bool = False,
+        local: str | None = None,
+    ) -> None:
+        family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+        self.tcp, self.user, self.password = tcp, user, password
+        self.realm = self.nonce = b""
+        self.key: bytes | None = None
+        self.unread = b""
+        self.arrived: deque[tuple[Endpoint | int, bytes]] = deque()
+        self.relay: Endpoint = ("", 0)
+        if local:
+            self.socket.bind((local, 0))
+        self.socket.settimeout(5)
+        self.socket.connect(server)
+        if tcp:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def address(self) -> Endpoint:
+        """The client's own end."""
+        name: Endpoint = self.socket.getsockname()[:2]
+        return name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def frame(self, timeout: float) -> bytes:
+        """The next datagram or whole frame of the stream; TimeoutError after `timeout`, EOFError at its end."""
+        end = time.monotonic() + timeout
+        while True:
+            size = self._whole()
+            if size:
+                frame, self.unread = self.unread[:size], self.unread[size:]
+                return frame
+            self.socket.settimeout(max(end - time.monotonic(), 0.001))
+            data = self.socket.recv(65536)
+            if not self.tcp:
+                return data
+            if not data:
+                raise EOFError
+            self.unread += data
+
+    def _whole(self) -> int:
+        """Length of the frame that `unread` begins with, 0 while it is not complete (RFC 8656, 12.5)."""
+        if len(self.unread) < 4:
+            return 0
+        first, length = struct.unpack_from("!HH", self.unread)
+        size = 4 + length + -length % 4 if first & 0xC000 else 20 + length
+        return size if len(self.unread) >= size else 0
+
+    def exchange(self, message: bytes, timeout: float = 10) -> Answer:
+        """Send a request, again every 500 ms over UDP, until it is answered; data that comes meanwhile is kept."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            self.socket.sendall(message)
+            try:
+                return self._answer(message[8:20], left if self.tcp else min(left, 0.5))
+            except TimeoutError:
+                continue
+        raise TimeoutError(f"no answer to method {message[1]:#04x} in {timeout} s")
+
+    def _answer(self, transaction: bytes, timeout: float) -> Answer:
+        end = time.monotonic() + timeout
+        while True:
+            frame = self.frame(max(end - time.monotonic(), 0.001))
+            if self._keep(frame):
+                continue
+            answer = parse(frame)
+            if answer.transaction == transaction:
+                return answer
+
+    def _keep(self, frame: bytes) -> bool:
+        if frame[0] & 0xC0:
+            number, length = struct.unpack_from("!HH", frame)
+            self.arrived.append((number, frame[4 : 4 + length]))
+            return True
+        if frame[:2] != struct.pack("!H", DATA | INDICATION):
+            return False
+        answer = parse(frame)
+        self.arrived.append((answer.address(XOR_PEER_ADDRESS), answer.get(DATA_VALUE) or b""))
+        return True
+
+    def sign(self, method: int, attributes: Attributes, transaction: bytes | None = None) -> bytes:
+        """A request with the credentials known by now."""
+        known = [(USERNAME, self.user.encode()), (REALM, self.realm), (NONCE, self.nonce)] if self.key else []
+        return build(method | REQUEST, transaction or os.urandom(12), attributes + known, self.key)
+
+    def request(self, method: int, attributes: Attributes) -> Answer:
+        """A transaction, authenticated when asked, twice at most; an error response raises TurnError."""
+        for _ in range(3):
+            answer = self.exchange(self.sign(method, attributes))
+            if answer.error not in (401, 438) or (answer.error == 401 and self.key):
+                break
+            self.learn(answer)
+        if answer.error:
+            raise TurnError(answer)
+        assert method == BINDING or answer.signed(self.key or b""), "an unsigned success"
+        return answer
+
+    def learn(self, answer: Answer) -> None:
+        """Take realm and nonce from a 401 or 438, and make the key."""
+        self.realm, self.nonce = answer.get(REALM) or self.realm, answer.get(NONCE) or b""
+        self.key = hashlib.md5(b":".join([self.user.encode(), self.realm, self.password.encode()])).digest()
+
+    def binding(self) -> Endpoint:
+        """This client's address as the server sees it."""
+        return self.exchange(build(BINDING | REQUEST, os.urandom(12), [])).address(XOR_MAPPED_ADDRESS)
+
+    def allocate(self, *, version: int = 4, lifetime: int | None = None) -> Endpoint:
+        """Allocate, and the relayed transport address."""
+        attributes = [(TRANSPORT, UDP_RELAY)]
+        if version == 6:
+            attributes.append((FAMILY, bytes([2, 0, 0, 0])))
+        if lifetime is not None:
+            attributes.append((LIFETIME, struct.pack("!I", lifetime)))
+        self.relay = self.request(ALLOCATE, attributes).address(XOR_RELAYED_ADDRESS)
+        return self.relay
+
+    def refresh(self, lifetime: int) -> int:
+        """Refresh, and the lifetime granted."""
+        value = self.request(REFRESH, [(LIFETIME, struct.pack("!I", lifetime))]).get(LIFETIME)
+        return int.from_bytes(value or b"", "big")
+
+    def permit(self, *peers: Endpoint) -> None:
+        """CreatePermission for all of the peers at once."""
+        transaction = os.urandom(12)
+        message = self.sign(CREATE_PERMISSION, [(XOR_PEER_ADDRESS, mask(p, transaction)) for p in peers], transaction)
+        self._expect(message)
+
+    def bind(self, number: int, peer: Endpoint) -> None:
+        """ChannelBind."""
+        transaction = os.urandom(12)
+        value = [(CHANNEL_NUMBER, struct.pack("!HH", number, 0)), (XOR_PEER_ADDRESS, mask(peer, transaction))]
+        self._expect(self.sign(CHANNEL_BIND, value, transaction))
+
+    def _expect(self, message: bytes) -> None:
+        answer = self.exchange(message)
+        if answer.error:
+            raise TurnError(answer)
+
+    def send_channel(self, number: int, data: bytes) -> None:
+        """ChannelData, padded on a stream (RFC 8656, 12.5)."""
+        self.socket.sendall(struct.pack("!HH", number, len(data)) + data + (bytes(-len(data) % 4) if self.tcp else b""))
+
+    def send_data(self, peer: Endpoint, data: bytes) -> None:
+        """A Send indication."""
+        transaction = os.urandom(12)
+        attributes = [(XOR_PEER_ADDRESS, mask(peer, transaction)), (DATA_VALUE, data)]
+        self.socket.sendall(build(SEND | INDICATION, transaction, attributes))
+
+    def receive(self, timeout: float = 10) -> tuple[Endpoint | int, bytes]:
+        """The next data from a peer: whence (a channel's number or an address), and the bytes."""
+        end = time.monotonic() + timeout
+        while not self.arrived:
+            self._keep(self.frame(max(end - time.monotonic(), 0.001)))
+        return self.arrived.popleft()

@@ -1,0 +1,86 @@
+"""coturn's own test client, which checks what it gets back: every message that it sends through hairpin returns."""
+
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving import PASSWORD, USER, Serving, free_port
+
+MESSAGES = 20
+
+
+@pytest.fixture(scope="session")
+def echo(echo_peer_program: Path) -> Iterator[int]:
+    """The port of a running turnutils_peer, which sends back what it gets."""
+    port = free_port()
+    process = subprocess.Popen([echo_peer_program, "-L", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL)
+    try:
+        wait_for_echo(port)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_echo(port: int) -> None:
+    """Send datagrams until one comes back."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("127.0.0.1", port))
+        probe.settimeout(0.1)
+        for _ in range(100):
+            try:
+                probe.send(b"anyone there?")
+                assert probe.recv(64) == b"anyone there?"
+            except TimeoutError:
+                continue
+            except ConnectionRefusedError:
+                time.sleep(0.02)  # not bound yet, and the refusal is the only sign of that
+                continue
+            return
+    raise AssertionError("turnutils_peer does not echo")
+
+
+def start(uclient: Path, server: Serving, *options: str, password: str = PASSWORD) -> subprocess.Popen[str]:
+    """A run of uclient against that server, paced, without RTCP pairs."""
+    fixed = ["-u", USER, "-w", password, "-p", str(server.port), "-n", str(MESSAGES), "-z", "20", "-c"]
+    command = [uclient, *fixed, *options, server.address[0]]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def end(run: subprocess.Popen[str]) -> str:
+    """What a run printed, when it has ended."""
+    try:
+        return run.communicate(timeout=120)[0]
+    finally:
+        run.kill()
+
+
+@pytest.mark.parametrize("clients", [1, 50])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_every_message_returns(uclient: Path, echo: int, server: Serving, transport: str, clients: int) -> None:
+    """In channels and indications (-s), to a peer and between clients (-y), all at once: sent = received, none lost."""
+    fixed = ["-m", str(clients), "-e", "127.0.0.1", "-r", str(echo)] + ["-t"] * (transport == "tcp")
+    runs = {options: start(uclient, server, *fixed, *options) for options in ((), ("-s",), ("-y",), ("-s", "-y"))}
+    outputs = {options: end(run) for options, run in runs.items()}
+    for options, output in outputs.items():
+        sent = str((max(clients, 2) if "-y" in options else clients) * MESSAGES)
+        totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
+        assert runs[options].returncode == 0, output
+        assert totals[-1:] == [(sent, sent)], output
+        assert "Total lost packets 0 (0.000000%), total send dropped 0 (0.000000%)" in output, output
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_wrong_password_gets_no_allocation(uclient: Path, echo: int, server: Serving, transport: str) -> None:
+    """A client with a wrong password never completes its allocation."""
+    options = ["-v", "-e", "127.0.0.1", "-r", str(echo)] + ["-t"] * (transport == "tcp")
+    run = start(uclient, server, *options, password="wrong")
+    output = end(run)
+    assert run.returncode != 0, output
+    assert "Cannot complete Allocation" in output
+    assert "success" not in output

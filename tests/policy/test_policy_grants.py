@@ -1,0 +1,21 @@
+"""A Grant is made of who it is, the limits and the peers in force."""
+
+import pytest
+
+from hairpin.policy.grants import Grants
+from hairpin.policy.peers import Host, Peers
+from hairpin.stun import Address, Reach
+from hairpin.turn.errors import Forbidden
+from hairpin.turn.grant import Identity, Limits
+
+
+def test_grant() -> None:
+    """A grant holds identity and limits, names a relay of ours by its announced address, and refuses with 403."""
+    alice = Identity("alice", "alice", "secret", b"key")
+    host = Host(relays=(("172.31.0.1", "198.18.0.1"),))
+    grant = Grants(Limits(permissions=3), Peers(host, deny=["8.8.8.8"])).grant(alice)
+    assert (grant.identity, grant.limits.permissions) == (alice, 3)
+    assert grant.peer(Address("172.31.0.1", 50000)) == (Address("198.18.0.1", 50000), Reach.INSIDE)
+    assert grant.peer(Address("9.9.9.9", 1)) == (Address("9.9.9.9", 1), Reach.OUTSIDE)
+    with pytest.raises(Forbidden):
+        grant.peer(Address("8.8.8.8", 1))
