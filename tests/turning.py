@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from hairpin.stun import Address, Attribute, Kind, Message, Method, Reach, Request
 from hairpin.turn.effects import Effect, Notify, OpenRelay, Reply
-from hairpin.turn.grant import Grant, Identity, Limits
+from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.server import Server
 from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
 from hairpin.turn.state import Allocation, Session
@@ -32,10 +32,15 @@ def identity(name: str) -> Identity:
     return Identity(name, name, "secret", name.encode().ljust(16, b"."))
 
 
-def reach(peer: Address) -> Reach | None:
+def everywhere(reach: Reach) -> Reaches:
+    """All ports go one way."""
+    return ((0, 65535, reach),)
+
+
+def reaches(ip: str) -> Reaches:
     """10.0.0.0/8 is denied, RELAY_IP is our relays', OWN_IP is ours and allowed."""
     special = {RELAY_IP: Reach.INSIDE, RELAY_IP6: Reach.INSIDE, OWN_IP: Reach.BOTH}
-    return None if peer.ip.startswith("10.") else special.get(peer.ip, Reach.OUTSIDE)
+    return () if ip.startswith("10.") else everywhere(special.get(ip, Reach.OUTSIDE))
 
 
 def canonical(peer: Address) -> Address:
@@ -99,7 +104,7 @@ class World:
         """A request that `user` was proved to have sent."""
         client = Address(source, 1000 + flow % 60000)
         request = Request(flow, message, client, INTERFACE, 0, 0, False)
-        return self.server.handle(request, Grant(identity(user), self.limits, reach, canonical), self.now)
+        return self.server.handle(request, Grant(identity(user), self.limits, reaches, canonical), self.now)
 
     def ask(self, flow: int, method: Method, *attributes: tuple[int, Any], user: str = "alice") -> list[Effect]:
         """Send a new request."""

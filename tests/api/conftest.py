@@ -130,7 +130,7 @@ class FakeView:
             ("203.0.113.8", {9000}, 130),
             ("203.0.113.7", {1}, 100),
         ):
-            relay.permissions[ip] = Permission(ip, Reach.OUTSIDE, expires * SECOND, ports)
+            relay.permissions[ip] = Permission(ip, ((0, 65535, Reach.OUTSIDE),), expires * SECOND, ports)
         for channel, expires in ((0x4002, 700), (0x4001, 700), (0x4000, 100)):
             relay.channels[channel] = Channel(channel, Address("203.0.113.9", channel), expires * SECOND)
         session.allocation = relay

@@ -75,6 +75,7 @@ async def test_pages(client, view):
     while page := (await client.get("/session", params={"limit": "50", "after": after})).json():
         paged += [one["id"] for one in page]
         after = paged[-1]
+        assert len(paged) == len(set(paged))
     assert paged == whole
     assert len(set(whole)) == 257
 
@@ -88,11 +89,11 @@ async def test_paging_survives_what_comes_and_goes(client, view):
     while page := (await client.get("/session", params={"limit": "7", "after": after})).json():
         paged += [one["id"] for one in page]
         after = paged[-1]
+        assert len(paged) == len(set(paged))
         view.live = {number: one for number, one in view.live.items() if one.id in throughout - {after}}
         throughout &= {one.id for one in view.live.values()} | set(paged)
         newcomer += 1
         view.add(newcomer)
-    assert len(paged) == len(set(paged))
     assert throughout <= set(paged)
 
 

@@ -79,4 +79,5 @@ async def test_every_response_is_described(client, ask, guarded):
     secured = (await ask(guarded, "/openapi.json", ("authorization", "Bearer t\u00f6ken"))).json()
     assert secured["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     assert secured["paths"]["/session"]["delete"]["security"] == [{"token": []}]
+    assert "401" in secured["paths"]["/session"]["delete"]["responses"]
     assert secured["paths"]["/health"]["get"]["security"] == [{}, {"token": []}]

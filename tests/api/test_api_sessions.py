@@ -205,11 +205,15 @@ async def test_delete_one(client, view):
 
 
 @pytest.mark.parametrize("query", ["", "?address=&interface=&transport=&username="])
-async def test_delete_wants_a_filter(client, view, query):
-    """The only session is not ended by a request with empty filters, as a script with unset variables sends it."""
+async def test_delete_means_one_session(client, view, query):
+    """Empty filters are as if left out: they name the only session, and none where there are several."""
     view.add(1)
+    view.add(2)
     answer = await client.delete(f"/session{query}")
-    assert (answer.status_code, set(view.live)) == (400, {1})
+    assert (answer.status_code, answer.json()["matched"], set(view.live)) == (400, 2, {1, 2})
+    del view.live[2]
+    assert (await client.delete(f"/session{query}")).status_code == 200
+    assert not view.live
 
 
 async def test_throw_a_user_out(client, view):

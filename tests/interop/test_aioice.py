@@ -31,18 +31,15 @@ class Inbox(asyncio.DatagramProtocol):
         return await asyncio.wait_for(self.arrived.get(), PATIENCE)
 
 
-async def endpoint(
-    server: Serving, transport: str, password: str = PASSWORD
-) -> tuple[asyncio.DatagramTransport, Inbox]:
+async def endpoint(server: Serving, transport: str, password: str = PASSWORD) -> tuple[turn.TurnTransport, Inbox]:
     """A relayed transport address of aioice's."""
     connecting = turn.create_turn_endpoint(
         Inbox, server_addr=server.address, username=USER, password=password, transport=transport
     )
-    made: tuple[asyncio.DatagramTransport, Inbox] = await asyncio.wait_for(connecting, PATIENCE)
-    return made
+    return await asyncio.wait_for(connecting, PATIENCE)
 
 
-async def open_way(there: asyncio.DatagramTransport, back: asyncio.DatagramTransport, inbox: Inbox) -> None:
+async def open_way(there: turn.TurnTransport, back: turn.TurnTransport, inbox: Inbox) -> None:
     """Bind a channel on both ends; data that comes before the other's permission is lost, so send until it arrives."""
     relays = [end.get_extra_info("sockname") for end in (there, back)]
     for _ in range(100):
@@ -65,7 +62,7 @@ async def test_two_clients_meet(server: Serving, transport: str) -> None:
     messages = [b"x" * size for size in (0, 1, 3, 160, 1200)]
     for message in messages:
         first.sendto(message, second.get_extra_info("sockname"))
-    found = []
+    found: list[tuple[bytes, Any]] = []
     while len(found) < len(messages):
         found += [got for got in [await inbox2.next()] if got[0] != b"way there"]
     assert found == [(message, first.get_extra_info("sockname")) for message in messages]

@@ -6,7 +6,22 @@ import pytest
 
 from hairpin.stun import Address, Attribute, Method, Reach
 from hairpin.turn.effects import BindChannel, Forbid, Notify, Permit, Reply, Unbind
-from turning import DENIED, OTHER_PEER, OWN_IP, PEER, PEER6, RELAY_IP, SECOND, SETTINGS, World, error, only, reply, told
+from turning import (
+    DENIED,
+    OTHER_PEER,
+    OWN_IP,
+    PEER,
+    PEER6,
+    RELAY_IP,
+    SECOND,
+    SETTINGS,
+    World,
+    error,
+    everywhere,
+    only,
+    reply,
+    told,
+)
 
 
 def test_success() -> None:
@@ -15,7 +30,7 @@ def test_success() -> None:
     world.allocate(1)
     effects = world.bind(1, 0x4000, PEER)
     assert [type(effect) for effect in effects] == [Permit, BindChannel, Reply, Notify]
-    assert effects[0] == Permit(1, PEER.ip, Reach.OUTSIDE, world.now + 300 * SECOND)
+    assert effects[0] == Permit(1, PEER.ip, everywhere(Reach.OUTSIDE), world.now + 300 * SECOND)
     assert effects[1] == BindChannel(1, 0x4000, PEER, world.now + 600 * SECOND)
     assert (reply(effects), told(effects)) == ({}, [("channel_bind", {"channel": 0x4000})])
     assert world.allocation(1).permissions[PEER.ip].ports == {PEER.port}

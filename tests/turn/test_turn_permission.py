@@ -4,7 +4,21 @@ import pytest
 
 from hairpin.stun import Address, Attribute, Method, Reach
 from hairpin.turn.effects import Forbid, Notify, Permit, Reply
-from turning import DENIED, OTHER_PEER, OWN_IP, PEER, PEER6, RELAY_IP, SECOND, World, error, only, told, wire
+from turning import (
+    DENIED,
+    OTHER_PEER,
+    OWN_IP,
+    PEER,
+    PEER6,
+    RELAY_IP,
+    SECOND,
+    World,
+    error,
+    everywhere,
+    only,
+    told,
+    wire,
+)
 
 
 def test_success() -> None:
@@ -14,7 +28,7 @@ def test_success() -> None:
     effects = world.permit(1, PEER, OTHER_PEER, Address(PEER.ip, 1))
     expires = world.now + 300 * SECOND
     assert [type(effect) for effect in effects] == [Permit, Permit, Reply, Notify]
-    assert effects[:2] == [Permit(1, peer.ip, Reach.OUTSIDE, expires) for peer in (PEER, OTHER_PEER)]
+    assert effects[:2] == [Permit(1, peer.ip, everywhere(Reach.OUTSIDE), expires) for peer in (PEER, OTHER_PEER)]
     assert error(effects) is None
     assert told(effects) == [("create_permission", {"ports": (1, 4000, 5000)})]
     permissions = world.allocation(1).permissions.values()
@@ -120,7 +134,7 @@ def test_reach(named: Address, ip: str, reach: Reach) -> None:
     world = World()
     world.allocate(1)
     (permit,) = only(world.permit(1, named), Permit)
-    assert (permit.ip, permit.reach) == (ip, reach)
+    assert (permit.ip, permit.reaches) == (ip, everywhere(reach))
 
 
 def test_retransmission() -> None:

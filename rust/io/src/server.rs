@@ -7,7 +7,7 @@ use crate::sockets::{self, Bound, RelaySocket};
 use crate::worker::{Listener, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
 use hairpin_proto::session::Relay;
-use hairpin_proto::table::{Command, Context};
+use hairpin_proto::table::{Command, Context, Rates};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -111,6 +111,11 @@ impl Server {
     /// Ask every worker for its figures.
     pub fn totals(&self, token: u64) {
         self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Totals(token)));
+    }
+
+    /// Other limits for all workers.
+    pub fn set_rates(&self, rates: Rates) {
+        self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Rates(rates)));
     }
 
     /// Bind a relayed transport address now, and hand it to the flow's owner.

@@ -9,7 +9,7 @@ use crate::sockets::RelaySocket;
 use crate::streams::{Streams, INPUT};
 use hairpin_proto::flow::{FiveTuple, Flow, Transport};
 use hairpin_proto::path::Arrival;
-use hairpin_proto::table::{Command, Context, Outcome, Table};
+use hairpin_proto::table::{Command, Context, Outcome, Rates, Table};
 use rustix::event::{epoll, Timespec};
 use rustix::fd::OwnedFd;
 use socket2::Socket;
@@ -104,7 +104,7 @@ impl Worker {
     /// A worker with its listeners; `seed` makes its choices unpredictable.
     pub fn new(shared: Arc<Shared>, number: usize, listeners: Vec<Listener>, seed: u64) -> io::Result<Self> {
         let worker = Self {
-            table: Table::new(Arc::clone(&shared.context), number as u8, seed),
+            table: Table::new(Arc::clone(&shared.context), Rates::default(), number as u8, seed),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             shared,
             listeners,
@@ -215,6 +215,7 @@ impl Worker {
             match letter {
                 Letter::Command(flow, command, token) => self.command(flow, command, token),
                 Letter::Totals(token) => self.tell_totals(token),
+                Letter::Rates(rates) => self.table.set_rates(rates),
                 Letter::Stop => {
                     self.flush();
                     self.write_streams();

@@ -8,7 +8,7 @@ use crate::channel_data;
 use crate::counters::Reason;
 use crate::flow::{FiveTuple, Flow, Transport};
 use crate::message::{method, Kind, Message};
-use crate::session::{Permission, Reach};
+use crate::session::Reach;
 use crate::table::Table;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -155,7 +155,7 @@ impl<S> Table<S> {
     /// Send (RFC 8656, section 11.2): every fault is a silent drop.
     fn send_indication(&mut self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> Result<Verdict, Reason> {
         let (peer, payload) = message.relayed().ok_or(Reason::Malformed)?;
-        self.to_peer(at, self.context.index.canonical(peer), payload, now)
+        self.towards(at, self.context.index.canonical(peer), payload, now)
     }
 
     /// ChannelData (RFC 8656, section 12.6).
@@ -163,38 +163,35 @@ impl<S> Table<S> {
         let (number, payload) = channel_data::decode(bytes).ok_or(Reason::Malformed)?;
         let session = at.slot.and_then(|slot| self.session(slot)).ok_or(Reason::NoAllocation)?;
         let channel = session.channel(number, now).ok_or(Reason::NoChannel)?;
-        self.to_peer(at, channel.peer, payload, now)
+        self.towards(at, channel.peer, payload, now)
     }
 
-    fn to_peer(&mut self, at: &Arrival, peer: SocketAddr, payload: Range<usize>, now: u64) -> Result<Verdict, Reason> {
+    fn towards(&mut self, at: &Arrival, peer: SocketAddr, payload: Range<usize>, now: u64) -> Result<Verdict, Reason> {
         let slot = at.slot.ok_or(Reason::NoAllocation)?;
         let session = self.session_mut(slot).ok_or(Reason::NoAllocation)?;
         let relay = session.live_relay(now).ok_or(Reason::NoAllocation)?.external;
         let permission = session.permission(peer.ip(), now).ok_or(Reason::NoPermission)?;
+        let reach = permission.reach(peer.port()).ok_or(Reason::NoPermission)?;
         if !session.uplink.take(payload.len() as u64, now) {
             return Err(Reason::OverRate);
         }
-        match self.destination(permission, peer)? {
+        match self.destination(reach, peer)? {
             Some(flow) => Ok(Verdict::Inside(flow, relay, payload)),
             None => Ok(Verdict::Peer(slot, peer, payload)),
         }
     }
 
     /// An address of ours is a live relay or nothing; only `Both` lets its other ports be peers, and never a closed one.
-    fn destination(&self, permission: Permission, peer: SocketAddr) -> Result<Option<Flow>, Reason> {
-        match (permission.reach, self.context.index.owner(peer)) {
-            (Reach::Outside, _) => Ok(None),
-            (_, Some(flow)) => Ok(Some(flow)),
-            (Reach::Inside, None) => Err(Reason::NoRelay),
-            (Reach::Both, None) => {
-                let closed = self.context.closed.iter().any(|closed| covers(closed, peer));
-                if closed {
-                    Err(Reason::NoRelay)
-                } else {
-                    Ok(None)
-                }
-            }
+    fn destination(&self, reach: Reach, peer: SocketAddr) -> Result<Option<Flow>, Reason> {
+        if reach == Reach::Outside {
+            return Ok(None);
         }
+        let owner = self.context.index.owner(peer);
+        let closed = || self.context.closed.iter().any(|closed| covers(closed, peer));
+        if owner.is_none() && (reach == Reach::Inside || closed()) {
+            return Err(Reason::NoRelay);
+        }
+        Ok(owner)
     }
 
     /// A TURN request: what can be refused from arithmetic is refused here (RFC 8489, section 9.2.4), the rest goes up.

@@ -37,14 +37,21 @@ pub struct Relay<S> {
 }
 
 /// A permission (RFC 8656, section 9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// The peer's IP; its port does not matter.
+    /// The peer's IP.
     pub ip: IpAddr,
-    /// Where data for it may go.
-    pub reach: Reach,
+    /// Where data for it may go: first port, last port, reach. A port in none of them goes nowhere.
+    pub reaches: Box<[(u16, u16, Reach)]>,
     /// The lease.
     pub deadline: u64,
+}
+
+impl Permission {
+    /// Where data for a port may go, if anywhere.
+    pub fn reach(&self, port: u16) -> Option<Reach> {
+        self.reaches.iter().find(|(first, last, _)| (*first..=*last).contains(&port)).map(|(_, _, reach)| *reach)
+    }
 }
 
 /// A channel (RFC 8656, section 12).
@@ -108,9 +115,9 @@ impl<S> Session<S> {
     }
 
     /// The permission for a peer while its lease runs.
-    pub fn permission(&self, ip: IpAddr, now: u64) -> Option<Permission> {
+    pub fn permission(&self, ip: IpAddr, now: u64) -> Option<&Permission> {
         let place = self.permissions.binary_search_by_key(&ip, |permission| permission.ip).ok()?;
-        Some(self.permissions[place]).filter(|permission| now < permission.deadline)
+        Some(&self.permissions[place]).filter(|permission| now < permission.deadline)
     }
 
     /// The channel of a number while its lease runs.
@@ -178,6 +185,18 @@ mod tests {
         Session::new(FiveTuple { listener: 0, client: any, local: any }, None, 0)
     }
 
+    fn reaches() -> Box<[(u16, u16, Reach)]> {
+        Box::new([(0, 52, Reach::Outside), (54, u16::MAX, Reach::Outside)])
+    }
+
+    #[test]
+    fn a_port_that_no_range_names_goes_nowhere() {
+        let permission = Permission { ip: "192.0.2.9".parse().unwrap(), reaches: reaches(), deadline: 1 };
+        let ports = [0, 52, 53, 54, u16::MAX];
+        let outside = Some(Reach::Outside);
+        assert_eq!(ports.map(|port| permission.reach(port)), [outside, outside, None, outside, outside]);
+    }
+
     fn channel(number: u16, peer: &str, deadline: u64) -> Channel {
         Channel { number, peer: peer.parse().unwrap(), deadline }
     }
@@ -186,10 +205,10 @@ mod tests {
     fn a_lapsed_entry_forwards_nothing_and_an_extension_revives_it() {
         let mut session = session();
         let ip = "192.0.2.9".parse().unwrap();
-        session.permit(Permission { ip, reach: Reach::Outside, deadline: 10 });
+        session.permit(Permission { ip, reaches: reaches(), deadline: 10 });
         assert!(session.permission(ip, 9).is_some());
         assert!(session.permission(ip, 10).is_none());
-        session.permit(Permission { ip, reach: Reach::Outside, deadline: 20 });
+        session.permit(Permission { ip, reaches: reaches(), deadline: 20 });
         assert!(session.permission(ip, 10).is_some());
     }
 

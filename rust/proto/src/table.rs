@@ -23,8 +23,6 @@ pub struct Context {
     pub nonces: Nonces,
     /// Addresses of this server that are never a peer: its listeners and its API.
     pub closed: Vec<SocketAddr>,
-    /// Limits, a second; 0 for none.
-    pub rates: Rates,
 }
 
 /// Limits, a second; 0 for none.
@@ -96,8 +94,10 @@ pub struct Table<S> {
     pub strangers: Counters,
     pub(crate) sources: Buckets,
     pub(crate) users: Buckets,
+    rates: Rates,
     ended: Counters,
     worker: u8,
+    seed: u64,
     slots: Vec<Slot<S>>,
     free: Vec<u32>,
     by_tuple: HashMap<FiveTuple, u32>,
@@ -105,19 +105,30 @@ pub struct Table<S> {
 
 impl<S> Table<S> {
     /// An empty table for a worker.
-    pub fn new(context: Arc<Context>, worker: u8, seed: u64) -> Self {
-        let rates = context.rates;
+    pub fn new(context: Arc<Context>, rates: Rates, worker: u8, seed: u64) -> Self {
         Self {
             context,
+            rates,
             drops: Drops::default(),
             strangers: Counters::default(),
             sources: Buckets::new(rates.source, seed),
             users: Buckets::new(rates.user, !seed),
             ended: Counters::default(),
             worker,
+            seed,
             slots: Vec::new(),
             free: Vec::new(),
             by_tuple: HashMap::default(),
+        }
+    }
+
+    /// Other limits from now on, for living sessions too.
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.rates = rates;
+        self.sources = Buckets::new(rates.source, self.seed);
+        self.users = Buckets::new(rates.user, !self.seed);
+        for session in self.slots.iter_mut().filter_map(|slot| slot.session.as_mut()) {
+            session.requests = Bucket::new(u64::from(rates.session));
         }
     }
 
@@ -151,7 +162,7 @@ impl<S> Table<S> {
     /// A slot for a client, None where all are taken. A stream's client is found by its connection, a UDP client by its five-tuple.
     pub fn insert(&mut self, five_tuple: FiveTuple, connection: Option<u32>) -> Option<u32> {
         let slot = self.vacant()?;
-        let rate = u64::from(self.context.rates.session);
+        let rate = u64::from(self.rates.session);
         self.slots[slot as usize].session = Some(Session::new(five_tuple, connection, rate));
         if connection.is_none() {
             self.by_tuple.insert(five_tuple, slot);
@@ -261,7 +272,7 @@ impl<S> Table<S> {
     fn reset(&mut self, slot: u32, five_tuple: FiveTuple, connection: Option<u32>) -> Outcome<S> {
         let Some((counters, relay)) = self.remove(slot) else { return Outcome::Stale };
         self.free.pop();
-        let rate = u64::from(self.context.rates.session);
+        let rate = u64::from(self.rates.session);
         self.slots[slot as usize].session = Some(Session::new(five_tuple, connection, rate));
         Outcome::Closed(counters, relay, None)
     }

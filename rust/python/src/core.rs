@@ -5,7 +5,7 @@ use crate::options::{transport, Options};
 use hairpin_io::server::{Listeners, Server};
 use hairpin_io::sockets::RelaySocket;
 use hairpin_proto::flow::Flow;
-use hairpin_proto::table::Command;
+use hairpin_proto::table::{Command, Rates};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use std::net::SocketAddr;
@@ -28,6 +28,10 @@ impl Core {
 
     fn ask_totals(&self, token: u64) {
         self.server.totals(token);
+    }
+
+    fn change_rates(&self, rates: Rates) {
+        self.server.set_rates(rates);
     }
 
     fn events(&self, limit: usize) -> Vec<hairpin_io::events::Event> {
@@ -71,8 +75,14 @@ macro_rules! commands {
                 Ok(())
             }
 
-            fn permit(&mut self, flow: u64, ip: &str, reach: u8, deadline: u64) -> PyResult<()> {
-                let permission = $crate::options::permission(ip, reach, deadline)?;
+            fn permit(
+                &mut self,
+                flow: u64,
+                ip: &str,
+                reaches: Vec<(u16, u16, u8)>,
+                deadline: u64,
+            ) -> PyResult<()> {
+                let permission = $crate::options::permission(ip, &reaches, deadline)?;
                 self.post($crate::options::flow(flow)?, Command::Permit(permission), 0);
                 Ok(())
             }
@@ -101,6 +111,10 @@ macro_rules! commands {
             fn counters(&mut self, flow: u64, token: u64) -> PyResult<()> {
                 self.post($crate::options::flow(flow)?, Command::Counters, token);
                 Ok(())
+            }
+
+            fn set_rates(&mut self, source: u32, session: u32, user: u32) {
+                self.change_rates(Rates { source, session, user });
             }
 
             fn totals(&mut self, token: u64) {

@@ -5,12 +5,12 @@ use hairpin_proto::flow::{Flow, Transport};
 use hairpin_proto::index::RelayIndex;
 use hairpin_proto::nonce::Nonces;
 use hairpin_proto::session::{Channel, Credentials, Permission, Reach};
-use hairpin_proto::table::{Context, Rates};
+use hairpin_proto::table::Context;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 
-/// What the packet path must know. Rates are a second, 0 for no limit; `relays` pairs bind IPs with announced IPs.
+/// What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers.
 #[pyclass(frozen, module = "hairpin._core")]
 #[derive(Clone)]
 pub struct Options {
@@ -18,28 +18,24 @@ pub struct Options {
     nonce_secret: [u8; 32],
     relays: Vec<(IpAddr, IpAddr)>,
     closed: Vec<SocketAddr>,
-    rates: Rates,
 }
 
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, realm, nonce_secret, relays, closed=Vec::new(), rates=(0, 0, 0)))]
+    #[pyo3(signature = (*, realm, nonce_secret, relays, closed=Vec::new()))]
     fn new(
         realm: String,
         nonce_secret: [u8; 32],
         relays: Vec<(String, String)>,
         closed: Vec<Address>,
-        rates: (u32, u32, u32),
     ) -> PyResult<Self> {
         let relays = relays.iter().map(|(bind, external)| Ok((parse_ip(bind)?, parse_ip(external)?)));
-        let (source, session, user) = rates;
         Ok(Self {
             realm,
             nonce_secret,
             relays: relays.collect::<PyResult<_>>()?,
             closed: closed.into_iter().map(|address| address.0).collect(),
-            rates: Rates { source, session, user },
         })
     }
 }
@@ -55,7 +51,6 @@ impl Options {
             realm: self.realm.as_str().into(),
             nonces: Nonces::new(self.nonce_secret),
             closed: bound.into_iter().chain(announced).collect(),
-            rates: self.rates,
         }
     }
 
@@ -87,14 +82,18 @@ pub fn credentials(username: &str, key: &[u8]) -> Credentials {
 }
 
 /// See `Core.permit`.
-pub fn permission(ip: &str, reach: u8, deadline: u64) -> PyResult<Permission> {
-    let reach = match reach {
-        0 => Reach::Outside,
-        1 => Reach::Inside,
-        2 => Reach::Both,
-        _ => return Err(PyValueError::new_err("reach is 0 to 2")),
-    };
-    Ok(Permission { ip: parse_ip(ip)?, reach, deadline })
+pub fn permission(ip: &str, reaches: &[(u16, u16, u8)], deadline: u64) -> PyResult<Permission> {
+    let reaches = reaches.iter().map(|&(first, last, number)| Ok((first, last, reach(number)?)));
+    Ok(Permission { ip: parse_ip(ip)?, reaches: reaches.collect::<PyResult<_>>()?, deadline })
+}
+
+fn reach(number: u8) -> PyResult<Reach> {
+    match number {
+        0 => Ok(Reach::Outside),
+        1 => Ok(Reach::Inside),
+        2 => Ok(Reach::Both),
+        _ => Err(PyValueError::new_err("reach is 0 to 2")),
+    }
 }
 
 /// See `Core.bind_channel`.

@@ -8,7 +8,7 @@ use hairpin_proto::channel_data;
 use hairpin_proto::flow::{FiveTuple, Flow, Transport};
 use hairpin_proto::path::{Arrival, Framing, Verdict};
 use hairpin_proto::session::Relay;
-use hairpin_proto::table::{self, Command, Outcome};
+use hairpin_proto::table::{self, Command, Outcome, Rates};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -70,6 +70,10 @@ impl Table {
             strangers: self.table.strangers,
             drops: self.table.drops.iter().collect(),
         })));
+    }
+
+    fn change_rates(&mut self, rates: Rates) {
+        self.table.set_rates(rates);
     }
 
     fn events(&mut self, limit: usize) -> Vec<Event> {
@@ -168,7 +172,7 @@ commands!(Table {
         let bound: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         Ok(Self {
             now: 0,
-            table: table::Table::new(Arc::new(options.context(&bound)), 0, options.seed()),
+            table: table::Table::new(Arc::new(options.context(&bound)), Rates::default(), 0, options.seed()),
             listeners,
             connections: HashMap::new(),
             events: VecDeque::new(),

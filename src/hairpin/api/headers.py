@@ -52,9 +52,7 @@ class _Response:
     async def send(self, message: Message) -> None:
         """Pass one message on; the first one is stamped."""
         if message["type"] == "http.response.start":
-            names = {name for name, _ in self.stamps}
-            own = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in names]
-            message = {**message, "headers": own + self.stamps}
+            message = {**message, "headers": [*message.get("headers", ()), *self.stamps]}
             self.started = True
         self.ended = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self.onward(message)

@@ -115,10 +115,6 @@ async def delete(request: Request, view: Live) -> Deleted:
     if query.block is not None:
         raise ApiError(400, f"block is '{query.block}' without all=true; add username=NAME&all=true to block a user.")
     session = await _only(view, query)
-    if not query.filters:
-        raise ApiError(
-            400, "One session lives, but no filter names it; give address, interface, transport or username."
-        )
     await view.delete(session.flow)
     return Deleted(deleted=1)
 

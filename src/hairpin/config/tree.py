@@ -74,7 +74,7 @@ class Turn(Section):
     realm: Realm = "localhost"
     interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)]
     alternate: AddressText | None = None
-    workers: Annotated[int, Field(ge=0, le=256)] = 0  # 0: as many as this process may use
+    workers: Annotated[int, Field(ge=0, le=128)] = 0  # 0: as many as this process may use
 
     @model_validator(mode="after")
     def _no_duplicates(self) -> Self:

@@ -30,8 +30,8 @@ class Backend(Protocol):
     def extend_relay(self, flow: int, deadline: int) -> None:
         """Move the relay's deadline."""
 
-    def permit(self, flow: int, ip: str, reach: int, deadline: int) -> None:
-        """Install or extend a permission."""
+    def permit(self, flow: int, ip: str, reaches: Sequence[tuple[int, int, int]], deadline: int) -> None:
+        """Install or extend a permission: first port, last port, reach."""
 
     def forbid(self, flow: int, ip: str) -> None:
         """Take a permission away."""

@@ -53,7 +53,7 @@ class Engine:
         self._perform: dict[type, Callable[[Any], None]] = {
             turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
             turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.deadline),
-            turn.Permit: lambda e: backend.permit(e.flow, e.ip, e.reach, e.deadline),
+            turn.Permit: lambda e: backend.permit(e.flow, e.ip, e.reaches, e.deadline),
             turn.Forbid: lambda e: backend.forbid(e.flow, e.ip),
             turn.BindChannel: lambda e: backend.bind_channel(e.flow, e.number, e.peer, e.deadline),
             turn.Unbind: lambda e: backend.unbind(e.flow, e.number),

@@ -15,4 +15,4 @@ class Grants:
 
     def grant(self, identity: Identity) -> Grant:
         """What this user may do."""
-        return Grant(identity, self.limits, self.peers.reach, self.peers.canonical)
+        return Grant(identity, self.limits, self.peers.reaches, self.peers.canonical)

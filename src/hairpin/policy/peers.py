@@ -13,10 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import pairwise
 
 from hairpin.policy.entries import Entry, parse_entry, parse_nat64
 from hairpin.policy.wrapped import inside
 from hairpin.stun import Address, Reach
+from hairpin.turn.grant import Reaches
 
 __all__ = ["Host", "Peers", "parse_entry", "parse_nat64"]
 
@@ -90,6 +92,12 @@ class Verdict:
     opened: Reach | None
     inside: tuple["Verdict", ...]
 
+    def cuts(self) -> set[int]:
+        """The ports at which the verdict may change."""
+        ranges = (*self.denied, *self.allowed)
+        inner = (cut for verdict in self.inside for cut in verdict.cuts())
+        return {0, 65536, *(cut for ports in ranges for cut in (ports.start, ports.stop)), *inner}
+
     def at(self, port: int) -> Reach | None:
         """Where data for this port may go."""
         if any(port in ports for ports in self.denied):
@@ -115,7 +123,7 @@ class Peers:
         self._closed = tuple((ip_address(closed.ip), closed.port) for closed in map(self.canonical, host.closed))
         named = [*map(ip_address, host.own), *map(ip_address, self._announced), *(ip for ip, _ in self._closed)]
         self._own = self._relays.union(ip for ip in named if not ip.is_unspecified)
-        self._verdict = lru_cache(REMEMBERED)(self._judge)
+        self.reaches = lru_cache(REMEMBERED)(self._reaches)
 
     def canonical(self, peer: Address) -> Address:
         """A peer by its announced address: a relay of ours is the same by the IP that it is bound to."""
@@ -124,7 +132,15 @@ class Peers:
 
     def reach(self, peer: Address) -> Reach | None:
         """Where data for a canonical peer may go; None for nowhere."""
-        return self._verdict(peer.ip).at(peer.port)
+        reaches = self.reaches(peer.ip)
+        return next((reach for first, last, reach in reaches if first <= peer.port <= last), None)
+
+    def _reaches(self, ip: str) -> Reaches:
+        """Where data for an IP may go, by port: cut where the verdict may change."""
+        verdict = self._judge(ip)
+        cuts = sorted(verdict.cuts())
+        pieces = ((first, last - 1, verdict.at(first)) for first, last in pairwise(cuts))
+        return tuple((first, last, reach) for first, last, reach in pieces if reach is not None)
 
     def _judge(self, text: str) -> Verdict:
         ip = ip_address(text)

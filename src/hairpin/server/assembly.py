@@ -34,13 +34,11 @@ class Listening:
 
 def bind(config: Config, workers: int, api: Address) -> Core:
     """All listeners, bound and not served yet. ConfigError names the interface whose address can not be had."""
-    rates = (config.limits.source_rate, config.limits.session_rate, config.limits.user_rate)
     options = Options(
         realm=config.turn.realm,
         nonce_secret=secrets.token_bytes(32),
         relays=relays_for(config).pairs,
         closed=[api, *_announced(config)],
-        rates=rates,
     )
     listeners = [(Transport[interface.transport.upper()], interface.bind) for interface in config.turn.interfaces]
     try:
@@ -49,6 +47,11 @@ def bind(config: Config, workers: int, api: Address) -> Core:
         places = [f"{address}" for _, address in listeners]
         key = f"turn.interfaces[{places.index(error.filename)}].bind" if error.filename in places else "turn.interfaces"
         raise ConfigError(f"cannot listen on {error.filename}: {error.strerror}", key=key) from None
+
+
+def set_rates(config: Config, core: Core) -> None:
+    """How many requests a second the packet path takes."""
+    core.set_rates(config.limits.source_rate, config.limits.session_rate, config.limits.user_rate)
 
 
 def listening(config: Config, core: Core) -> tuple[Listening, ...]:

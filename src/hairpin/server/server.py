@@ -88,6 +88,7 @@ class Server:
         self.config = old.model_copy(update={section: getattr(config, section) for section in RELOADED})
         self.engine.authenticator = assembly.authenticator(self.config, self._fetch)
         self.engine.grants = assembly.grants(self.config, self._host)
+        assembly.set_rates(self.config, self._core)
         self.log.set_level(config.log.level)
         kept = [
             name
@@ -111,6 +112,7 @@ class Server:
         self._stack.push_async_callback(self._web.stop)
         self._stack.push_async_callback(self._end_all)
         self._loop.add_reader(self._core.fileno(), self._events_came)
+        assembly.set_rates(config, self._core)
         self._core.start()
         for warning in self.warnings:
             self.log.warning(warning)

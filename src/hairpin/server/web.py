@@ -33,6 +33,8 @@ class WebServer:
                 create_app(view),
                 http=protocol(view),
                 lifespan="off",
+                ws="none",
+                proxy_headers=False,
                 log_config=None,
                 access_log=False,
                 server_header=False,

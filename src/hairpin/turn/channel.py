@@ -25,7 +25,7 @@ def bind_channel(state: State, request: Request, grant: Grant, now: int) -> list
     require_room(allocation, {peer.ip}, grant)  # 508
     channel = Channel(number, peer, now + CHANNEL_LIFE)
     state.bind(flow, allocation, channel, reach)
-    permission = allocation.permit(peer, reach, now)
+    permission = allocation.permit(peer, grant.reaches(peer.ip), now)
     state.deadlines.watch(flow, permission.expires)  # it lapses before its channel
     return [
         permit(flow, permission),

@@ -39,11 +39,11 @@ class ExtendRelay:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Install or extend a permission (RFC 8656, section 9)."""
+    """Install or extend a permission (RFC 8656, section 9): where data for the IP may go, by port."""
 
     flow: int
     ip: str
-    reach: Reach
+    reaches: tuple[tuple[int, int, Reach], ...]
     deadline: int
 
 

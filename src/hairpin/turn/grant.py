@@ -1,10 +1,14 @@
 """The proof that a request was authenticated and what its user may do: only `auth` and `policy` make one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from hairpin.stun import Address, Reach
 from hairpin.turn.errors import Forbidden
+
+Reaches: TypeAlias = tuple[tuple[int, int, Reach], ...]
+"""Where data for an IP may go, by port: first port, last port, reach. A port in none of them goes nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +17,8 @@ class Identity:
 
     username: str
     user: str
-    password: str
-    key: bytes
+    password: str = field(repr=False)
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A user, its limits, and the verdict on peers: `reach` says where data for a peer may go, None for nowhere."""
+    """A user, its limits, and the verdict on peers: `reaches` says where data for an IP may go."""
 
     identity: Identity
     limits: Limits
-    reach: Callable[[Address], Reach | None]
+    reaches: Callable[[str], Reaches]
     canonical: Callable[[Address], Address]
 
     def peer(self, named: Address) -> tuple[Address, Reach]:
         """The peer by its announced address, and where its data may go; 403 for nowhere (RFC 8656, section 10.2)."""
         peer = self.canonical(named)
-        reach = self.reach(peer)
-        if reach is None:
-            raise Forbidden
-        return peer, reach
+        for first, last, reach in self.reaches(peer.ip):
+            if first <= peer.port <= last:
+                return peer, reach
+        raise Forbidden

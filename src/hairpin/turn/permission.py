@@ -17,10 +17,10 @@ def create_permission(state: State, request: Request, grant: Grant, now: int) ->
         raise BadRequest  # 400
     for named in message.peers:
         allocation.require_family(named)  # 443
-    peers = [grant.peer(named) for named in message.peers]  # 403
-    require_room(allocation, {peer.ip for peer, _ in peers}, grant)  # 508
-    permissions = {peer.ip: allocation.permit(peer, reach, now) for peer, reach in peers}
-    ports = tuple(sorted({peer.port for peer, _ in peers}))
+    peers = [grant.peer(named)[0] for named in message.peers]  # 403
+    require_room(allocation, {peer.ip for peer in peers}, grant)  # 508
+    permissions = {peer.ip: allocation.permit(peer, grant.reaches(peer.ip), now) for peer in peers}
+    ports = tuple(sorted({peer.port for peer in peers}))
     state.deadlines.watch(flow, now + PERMISSION_LIFE)
     return [
         *(permit(flow, permission) for permission in permissions.values()),
@@ -37,4 +37,4 @@ def require_room(allocation: Allocation, ips: Iterable[str], grant: Grant) -> No
 
 def permit(flow: int, permission: Permission) -> Permit:
     """The effect that installs a permission as it stands."""
-    return Permit(flow, permission.ip, permission.reach, permission.expires)
+    return Permit(flow, permission.ip, permission.reaches, permission.expires)

@@ -11,7 +11,7 @@ from hairpin.stun import Address, Message, Method, Reach, Request
 from hairpin.turn.deadlines import Deadlines
 from hairpin.turn.effects import Attributes, Effect, Forbid, Notify, Reply, SessionView, Unbind
 from hairpin.turn.errors import AllocationMismatch, PeerAddressFamilyMismatch, WrongCredentials
-from hairpin.turn.grant import Grant, Identity, Limits
+from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.ports import Ports
 from hairpin.turn.settings import Settings
 
@@ -29,7 +29,7 @@ class Permission:
     """A peer IP that may send and be sent to (RFC 8656, section 9), and the ports of it that the client named."""
 
     ip: str
-    reach: Reach
+    reaches: Reaches
     expires: int
     ports: set[int] = field(default_factory=set)
 
@@ -59,11 +59,11 @@ class Allocation:
         if peer.version != self.external.version:
             raise PeerAddressFamilyMismatch
 
-    def permit(self, peer: Address, reach: Reach, now: int) -> Permission:
+    def permit(self, peer: Address, reaches: Reaches, now: int) -> Permission:
         """Install or extend the permission of the peer's IP, and note the port that was named."""
         ip, expires = peer.ip, now + PERMISSION_LIFE
-        permission = self.permissions.setdefault(ip, Permission(ip, reach, expires))
-        permission.reach, permission.expires = reach, expires
+        permission = self.permissions.setdefault(ip, Permission(ip, reaches, expires))
+        permission.reaches, permission.expires = reaches, expires
         if len(permission.ports) < NAMED_PORTS:
             permission.ports.add(peer.port)
         return permission

@@ -1,0 +1,357 @@
+"""TURN as RFC 8656 tells it, over plain dicts: what a server must answer, relay and forget. It shares no code with hairpin.
+
+A client is a name; a time is nanoseconds. What is expected to leave the server is a tuple, see `Out`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SECOND = 10**9
+DEFAULT_LIFETIME = 600  # RFC 8656, 3.2
+MAX_LIFETIME = 3600  # of the settings under test, as are the next five
+SESSION_MAX = 9000 * SECOND
+SESSIONS_PER_USER = 2
+PERMISSIONS, CHANNELS = 3, 2
+PORTS = range(50000, 50004)
+UNALLOCATED = 60 * SECOND  # CONTRACT: a session without an allocation
+PERMISSION = 5 * 60 * SECOND  # RFC 8656, 9
+CHANNEL = 10 * 60 * SECOND  # RFC 8656, 12
+ANSWERS, ANSWER_LIFE = 8, 40 * SECOND  # RFC 8489, 6.3.1: as long as a client sends a request again
+PORT_REST = 300 * SECOND
+NONCE_LIFE = 30 * 60  # seconds
+
+Endpoint = tuple[str, int]
+Out = tuple[Any, ...]
+"""("answer", client, Answered) | ("peer", relay, peer, data) | ("data", client, peer, data) | ("channel", client, number, data)"""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer: the error's code or 0, what else it says, and whose key it is signed with."""
+
+    method: int
+    transaction: bytes
+    code: int
+    says: dict[str, Any]
+    signed: str | None
+    fingerprint: bool
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request as its sender meant it; `nonce` is when that was given out, None where it was forged."""
+
+    method: str
+    transaction: bytes
+    user: str
+    number: int
+    flaw: str = ""
+    nonce: int | None = None
+    fingerprint: bool = False
+    transport: int | None = None
+    family: int | None = None
+    lifetime: int | None = None
+    channel: int | None = None
+    peers: tuple[Endpoint, ...] = ()
+
+
+class Refusal(Exception):
+    """An error response."""
+
+    def __init__(self, code: int, **says: Any) -> None:
+        self.code, self.says = code, says
+
+
+@dataclass
+class Reference:
+    """The server as it should be."""
+
+    clients: dict[str, Endpoint]  # and their addresses
+    streams: set[str]  # clients that come by TCP
+    users: dict[str, tuple[str, int | None]]  # by name: whom quotas count, and the second when it expires
+    relay_ips: dict[int, str]  # by family
+    aliases: dict[str, str]  # what a relay is bound to, and what it is announced as
+    reach: Any  # by IP: "out", "in" (a live relay of ours), or None
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    connected: set[str] = field(default_factory=set)
+    taken: set[Endpoint] = field(default_factory=set)
+    resting: dict[Endpoint, int] = field(default_factory=dict)
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+
+    # Requests
+
+    def gate(self, client: str, ask: Ask, now: int) -> Answered | None:
+        """What needs no look-up (RFC 8489, 9.2.4); None where the request is to be judged."""
+        self.arrive(client)
+        session = self.sessions.get(client)
+        if ask.flaw == "no integrity":
+            return self.unsigned(ask, 401)
+        if ask.flaw in ("no username", "no realm", "no nonce"):
+            return self.unsigned(ask, 400)
+        if ask.nonce is None or now // SECOND - ask.nonce // SECOND > NONCE_LIFE:
+            return self.unsigned(ask, 438)
+        if ask.flaw == "wrong realm":
+            return self.unsigned(ask, 401)
+        own = session is not None and session["user"] == ask.user
+        return self.unsigned(ask, 401) if own and ask.flaw == "wrong password" else None
+
+    def arrive(self, client: str) -> None:
+        """A stream is connected from its first frame on."""
+        if client in self.streams:
+            self.connected.add(client)
+
+    def unsigned(self, ask: Ask, code: int) -> Answered:
+        """400 says nothing more; 401 and 438 name the realm and give a nonce out."""
+        says = {} if code == 400 else {"realm": True, "nonce": True}
+        return Answered(ask.number, ask.transaction, code, says, None, ask.fingerprint)
+
+    def judge(self, client: str, ask: Ask, now: int, port: int | None) -> Answered | None:
+        """The answer to a request that came so far, if any; `port` is the one that the server chose, if it did."""
+        session = self.sessions.get(client)
+        if not (session and session["user"] == ask.user) and not self.known(ask, now):
+            return self.unsigned(ask, 401)
+        self.expire(now)
+        if session and client not in self.sessions:
+            return None  # its five-tuple was let go; the client's next copy begins anew
+        if session and session["user"] == ask.user:
+            for id_, method, at, code, says in session["answers"]:
+                if (id_, method) == (ask.transaction, ask.method) and now < at + ANSWER_LIFE:
+                    return self.answer(ask, code, says)
+        try:
+            code, says = 0, getattr(self, ask.method)(client, ask, now, port)
+        except Refusal as refusal:
+            code, says = refusal.code, refusal.says
+        session = self.sessions.get(client)
+        if session and session["user"] == ask.user:
+            session["answers"] = [*session["answers"], (ask.transaction, ask.method, now, code, says)][-ANSWERS:]
+        return self.answer(ask, code, says)
+
+    def known(self, ask: Ask, now: int) -> bool:
+        """Whether the password is the user's; one that expires does so for Allocate only."""
+        if ask.user not in self.users or ask.flaw == "wrong password":
+            return False
+        expiry = self.users[ask.user][1]
+        return expiry is None or ask.method != "allocate" or now // SECOND <= expiry
+
+    def answer(self, ask: Ask, code: int, says: dict[str, Any]) -> Answered:
+        """Signed with the key of whoever asked."""
+        return Answered(ask.number, ask.transaction, code, says, ask.user, ask.fingerprint)
+
+    def understood(self, ask: Ask) -> None:
+        """RFC 8489, 6.3.1."""
+        if ask.flaw == "unknown attribute":
+            raise Refusal(420, unknown=(0x7FFF,))
+        if ask.flaw == "broken attribute":
+            raise Refusal(400)
+
+    def allocate(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+        """RFC 8656, 7.2."""
+        session = self.sessions.get(client)
+        if session and session["relay"]:
+            raise Refusal(437)
+        if not (session and session["user"] == ask.user):
+            quota = self.users[ask.user][0]
+            if sum(self.users[one["user"]][0] == quota for one in self.sessions.values()) >= SESSIONS_PER_USER:
+                raise Refusal(486)
+            if session:
+                self.close(client, "replaced", now)
+            self.begin(client, ask.user, now)
+        self.understood(ask)
+        session = self.sessions[client]
+        if ask.transport is None:
+            raise Refusal(400)
+        if ask.transport != 17:
+            raise Refusal(442)
+        if ask.family not in (None, 1, 2):
+            raise Refusal(440)
+        session["relay"] = self.take(6 if ask.family == 2 else 4, now, port)
+        lifetime, session["expires"] = self.lease(session, ask.lifetime, now)
+        self.told.append(("allocated", client, ("port", session["relay"][1])))
+        return {"relayed": session["relay"], "lifetime": lifetime, "mapped": self.clients[client], "software": True}
+
+    def begin(self, client: str, user: str, now: int) -> None:
+        """A session, from its user's first Allocate on."""
+        self.sessions[client] = {
+            "user": user,
+            "relay": None,
+            "expires": now + UNALLOCATED,
+            "ends": now + SESSION_MAX,
+            "permissions": {},
+            "channels": {},
+            "answers": [],
+        }
+
+    def lease(self, session: dict[str, Any], asked: int | None, now: int) -> tuple[int, int]:
+        """600 s at least, the maximum at most, and never beyond the session's own end."""
+        seconds = DEFAULT_LIFETIME if asked is None or asked < DEFAULT_LIFETIME else min(asked, MAX_LIFETIME)
+        if now + seconds * SECOND > session["ends"]:
+            return max(1, (session["ends"] - now) // SECOND), session["ends"]
+        return seconds, now + seconds * SECOND
+
+    def take(self, version: int, now: int, port: int | None) -> Endpoint:
+        """A relay of that family: not taken, and if there is one, not resting; 508 where all are taken."""
+        every = [(self.relay_ips[version], one) for one in PORTS]
+        left = [one for one in every if one not in self.taken]
+        if not left:
+            raise Refusal(508)
+        rested = [one for one in left if self.resting.get(one, 0) <= now]
+        longest = min(self.resting.get(one, 0) for one in left)
+        allowed = rested or [one for one in left if self.resting[one] == longest]
+        chosen = next((one for one in allowed if one[1] == port), allowed[0])
+        self.taken.add(chosen)
+        self.resting.pop(chosen, None)
+        return chosen
+
+    def allocated(self, client: str, ask: Ask) -> dict[str, Any]:
+        """RFC 8656, 5: 437 where there is no allocation, 441 where it is another user's."""
+        self.understood(ask)
+        session = self.sessions.get(client)
+        if session is None or session["relay"] is None:
+            raise Refusal(437)
+        if session["user"] != ask.user:
+            raise Refusal(441)
+        return session
+
+    def refresh(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+        """RFC 8656, 8.2."""
+        session = self.allocated(client, ask)
+        if ask.family is not None and {1: 4, 2: 6}.get(ask.family) != version(session["relay"]):
+            raise Refusal(443)
+        if ask.lifetime == 0:
+            self.close(client, "refresh", now)
+            return {"lifetime": 0}
+        lifetime, session["expires"] = self.lease(session, ask.lifetime, now)
+        self.told.append(("refresh", client, ("lifetime", lifetime)))
+        return {"lifetime": lifetime}
+
+    def permit(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+        """CreatePermission (RFC 8656, 10.2): all of the peers, or none."""
+        session = self.allocated(client, ask)
+        if not ask.peers:
+            raise Refusal(400)
+        peers = self.peers(session, ask)
+        self.room(session, {ip for ip, _ in peers})
+        session["permissions"] |= dict.fromkeys((ip for ip, _ in peers), now + PERMISSION)
+        self.told.append(("create_permission", client, ("ports", tuple(sorted({number for _, number in peers})))))
+        return {}
+
+    def bind(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+        """ChannelBind (RFC 8656, 12.2)."""
+        session = self.allocated(client, ask)
+        if ask.channel is None or not 0x4000 <= ask.channel <= 0x4FFF or not ask.peers:
+            raise Refusal(400)
+        peer = self.peers(session, ask)[0]
+        if self.reach(peer[0]) == "in" and peer not in self.owners():
+            raise Refusal(403)
+        channels = session["channels"]
+        if channels.get(ask.channel, (peer,))[0] != peer:
+            raise Refusal(400)  # the number is another peer's
+        if any(number != ask.channel and bound == peer for number, (bound, _) in channels.items()):
+            raise Refusal(400)  # the peer has another number
+        if ask.channel not in channels and len(channels) >= CHANNELS:
+            raise Refusal(508)
+        self.room(session, {peer[0]})
+        channels[ask.channel] = (peer, now + CHANNEL)
+        session["permissions"][peer[0]] = now + PERMISSION
+        self.told.append(("channel_bind", client, ("channel", ask.channel)))
+        return {}
+
+    def peers(self, session: dict[str, Any], ask: Ask) -> list[Endpoint]:
+        """The peers by the addresses that they are known by: 443 for the other family, 403 for the forbidden."""
+        if any(version(plain(peer)) != version(session["relay"]) for peer in ask.peers):
+            raise Refusal(443)
+        peers = [self.canonical(peer) for peer in ask.peers]
+        if any(self.reach(ip) is None for ip, _ in peers):
+            raise Refusal(403)
+        return peers
+
+    def canonical(self, peer: Endpoint) -> Endpoint:
+        """A mapped address is the IPv4 address in it, a relay's own address the announced one."""
+        ip, number = plain(peer)
+        return self.aliases.get(ip, ip), number
+
+    def room(self, session: dict[str, Any], ips: set[str]) -> None:
+        """508 where a session would have too many permissions."""
+        if len(session["permissions"].keys() | ips) > PERMISSIONS:
+            raise Refusal(508)
+
+    # The end of things
+
+    def expire(self, now: int) -> None:
+        """Forget what has lapsed."""
+        for client, session in list(self.sessions.items()):
+            if session["ends"] <= now:
+                self.close(client, "session_max", now, disconnect=True)
+            elif session["expires"] <= now:
+                self.close(client, "expired", now, disconnect=True)
+        for session in self.sessions.values():
+            session["permissions"] = {ip: end for ip, end in session["permissions"].items() if now < end}
+            session["channels"] = {number: one for number, one in session["channels"].items() if now < one[1]}
+
+    def close(self, client: str, reason: str, now: int, *, disconnect: bool = False) -> None:
+        """A session ends: its port rests, and nobody keeps a channel to it."""
+        relay = self.sessions.pop(client)["relay"]
+        if disconnect:
+            self.connected.discard(client)
+        if relay:
+            self.taken.remove(relay)
+            self.resting[relay] = now + PORT_REST
+            for session in self.sessions.values():
+                session["channels"] = {n: one for n, one in session["channels"].items() if one[0] != relay}
+        self.told.append(("closed", client, ("reason", reason)))
+
+    # Data
+
+    def owners(self) -> dict[Endpoint, str]:
+        """Who has which relay."""
+        return {session["relay"]: client for client, session in self.sessions.items() if session["relay"]}
+
+    def send(self, client: str, peer: Endpoint, data: bytes, now: int) -> list[Out]:
+        """Data from a client for a peer (RFC 8656, 11.2 and 12.6)."""
+        session, peer = self.sessions.get(client), self.canonical(peer)
+        if not session or not session["relay"] or now >= min(session["expires"], session["permissions"].get(peer[0], 0)):
+            return []
+        if self.reach(peer[0]) == "out":
+            return [("peer", session["relay"], peer, data)]
+        return self.arrived(peer, session["relay"], data, now)
+
+    def send_channel(self, client: str, number: int, data: bytes, now: int) -> list[Out]:
+        """ChannelData (RFC 8656, 12.6)."""
+        self.arrive(client)
+        bound = self.sessions.get(client, {"channels": {}})["channels"].get(number)
+        return self.send(client, bound[0], data, now) if bound and now < bound[1] else []
+
+    def arrived(self, relay: Endpoint, peer: Endpoint, data: bytes, now: int) -> list[Out]:
+        """Data from a peer at a relay (RFC 8656, 11.3 and 12.7)."""
+        client = self.owners().get(relay)
+        session = self.sessions[client] if client else None
+        if not session or now >= min(session["expires"], session["permissions"].get(peer[0], 0)):
+            return []
+        for number, (bound, end) in session["channels"].items():
+            if bound == peer and now < end:
+                return [("channel", client, number, data)]
+        return [("data", client, peer, data)]
+
+    # What an onlooker sees
+
+    def entries(self, now: int) -> list[tuple[Any, ...]]:
+        """What the packet path holds that is alive, and a place for each stream that is nobody's yet."""
+        live = [
+            (
+                session["relay"] if now < session["expires"] else None,
+                sorted((ip, end) for ip, end in session["permissions"].items() if now < end),
+                sorted((number, peer, end) for number, (peer, end) in session["channels"].items() if now < end),
+            )
+            for session in self.sessions.values()
+        ]
+        return sorted([*live, *((None, [], []) for _ in self.connected - self.sessions.keys())], key=repr)
+
+
+def plain(peer: Endpoint) -> Endpoint:
+    """A v4-mapped IPv6 address is an IPv4 address."""
+    return peer[0].removeprefix("::ffff:") if "." in peer[0] else peer[0], peer[1]
+
+
+def version(endpoint: Endpoint) -> int:
+    """4 or 6."""
+    return 6 if ":" in endpoint[0] else 4
