@@ -135,7 +135,6 @@ class Client:
         password: str = "secret",
         *,
         tcp: bool = False,
-        local: str | None = None,
     ) -> None:
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
@@ -145,10 +144,12 @@ class Client:
         self.unread = b""
         self.arrived: deque[tuple[Endpoint | int, bytes]] = deque()
         self.relay: Endpoint = ("", 0)
-        if local:
-            self.socket.bind((local, 0))
         self.socket.settimeout(5)
-        self.socket.connect(server)
+        try:
+            self.socket.connect(server)
+        except OSError:
+            self.socket.close()
+            raise
         if tcp:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -80,9 +80,9 @@ class Serving:
         """The same on IPv6."""
         return "::1", self.port
 
-    def ask(self, method: str, path: str, timeout: float = 10, **query: object) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, **query: object) -> tuple[int, Any]:
         """A request to the REST API: the status, and the body out of its JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.api, timeout=timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", self.api, timeout=10)
         try:
             connection.request(method, f"{path}?{urlencode(query)}" if query else path)
             response = connection.getresponse()

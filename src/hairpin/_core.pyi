@@ -61,6 +61,7 @@ class Attribute(IntEnum):
     NONCE = 0x0015
     XOR_RELAYED_ADDRESS = 0x0016
     REQUESTED_ADDRESS_FAMILY = 0x0017
+    EVEN_PORT = 0x0018
     REQUESTED_TRANSPORT = 0x0019
     MESSAGE_INTEGRITY_SHA256 = 0x001C
     XOR_MAPPED_ADDRESS = 0x0020
@@ -143,6 +144,8 @@ class Message:
     def channel_number(self) -> int | None: ...
     @property
     def lifetime(self) -> int | None: ...
+    @property
+    def even_port(self) -> int | None: ...
     @property
     def requested_transport(self) -> int | None: ...
     @property

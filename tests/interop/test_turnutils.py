@@ -48,7 +48,7 @@ def wait_for_echo(port: int) -> None:
 def start(uclient: Path, server: Serving, *options: str, password: str = PASSWORD) -> subprocess.Popen[str]:
     """A run of uclient against that server, paced, without RTCP pairs."""
     fixed = ["-u", USER, "-w", password, "-p", str(server.port), "-n", str(MESSAGES), "-z", "20", "-c"]
-    command = [uclient, *fixed, *options, server.address[0]]
+    command: list[str | Path] = [uclient, *fixed, *options, server.address[0]]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -1,5 +1,7 @@
 """What is built is read again: by hairpin's codec, and by the tests' own."""
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ import client
 from hairpin.stun import Address, Attribute, Kind, Message
 from strategies import addresses, attribute_lists, transactions
 
-Attributes = list[tuple[int, object]]
+Attributes = list[tuple[int, Any]]
 CLASSES = {Kind.REQUEST: 0x000, Kind.INDICATION: 0x010, Kind.SUCCESS: 0x100, Kind.ERROR: 0x110}
 
 

@@ -26,6 +26,8 @@ pub enum Wire {
     Channel,
     /// An 8-bit number and three reserved bytes (RFC 8656, sections 18.6 and 18.8).
     First8,
+    /// One byte, whose first bit counts (RFC 8656, section 18.7).
+    Bit,
     /// An error code from 300 to 699 and its reason (RFC 8489, section 14.8).
     Error,
     /// A list of attribute codes (RFC 8489, section 14.13).
@@ -41,7 +43,7 @@ pub enum Wire {
 /// What an attribute says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// Of the forms `U32`, `Channel`, `First8` and `Fingerprint`.
+    /// Of the forms `U32`, `Channel`, `First8`, `Bit` (0 or 1) and `Fingerprint`.
     Number(u32),
     /// Of the form `Text`.
     Text(&'a str),
@@ -99,6 +101,7 @@ attributes! {
     (NONCE, 0x0015, PHRASE, "The server's challenge, sent back by the client."),
     (XOR_RELAYED_ADDRESS, 0x0016, Wire::XorAddress, "The address of an allocation."),
     (REQUESTED_ADDRESS_FAMILY, 0x0017, Wire::First8, "The family wanted for an allocation: 1 is IPv4, 2 is IPv6."),
+    (EVEN_PORT, 0x0018, Wire::Bit, "An even relay port is wanted; 1: and the next one reserved."),
     (REQUESTED_TRANSPORT, 0x0019, Wire::First8, "The protocol wanted between relay and peers: 17 is UDP."),
     (MESSAGE_INTEGRITY_SHA256, 0x001C, Wire::IntegritySha256, "HMAC-SHA256 of the message up to here."),
     (XOR_MAPPED_ADDRESS, 0x0020, Wire::XorAddress, "The client's address as the server sees it."),
@@ -137,6 +140,10 @@ impl Wire {
                 [number, _, _, _] => Some(Value::Number(number.into())),
                 _ => None,
             },
+            Self::Bit => match *bytes {
+                [byte] => Some(Value::Number((byte >> 7).into())),
+                _ => None,
+            },
             Self::Error => read_error(bytes),
             Self::Codes => read_codes(bytes).map(Value::Codes),
             Self::Integrity => (bytes.len() == 20).then_some(Value::Bytes(bytes)),
@@ -159,6 +166,7 @@ impl Wire {
                 out.extend_from_slice(&(number << 16).to_be_bytes());
             }
             (Self::First8, Value::Number(number @ 0..=0xFF)) => out.extend_from_slice(&(number << 24).to_be_bytes()),
+            (Self::Bit, Value::Number(number @ 0..=1)) => out.push((*number as u8) << 7),
             (Self::Error, Value::Error(code @ 300..=699, reason)) if is_within(reason, 763, 127) => {
                 out.extend_from_slice(&[0, 0, (code / 100) as u8, (code % 100) as u8]);
                 out.extend_from_slice(reason.as_bytes());

@@ -66,15 +66,18 @@ def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Eff
     relay = state.settings.listeners[request.listener].relays.get(version) if version else None
     if relay is None:
         raise AddressFamilyNotSupported  # 440
+    if message.even_port:
+        raise InsufficientCapacity  # 508: the next port can not be reserved
+    even = message.even_port is not None
     lifetime, expires = session.lease(message.lifetime, grant.limits, now)
     tries = state.ports[relay.external_ip].available
-    session.pending = Pending(message, lifetime, tries, next_relay(state, relay, expires, now))  # 508
+    session.pending = Pending(message, lifetime, tries, next_relay(state, relay, expires, now, even))  # 508
     return [open_relay(session, session.pending)]
 
 
-def next_relay(state: State, relay: RelayAddress, expires: int, now: int) -> Allocation:
+def next_relay(state: State, relay: RelayAddress, expires: int, now: int, even: bool) -> Allocation:
     """An allocation on a port that is not taken; 508 when there is none."""
-    port = state.ports[relay.external_ip].take(now)
+    port = state.ports[relay.external_ip].take(now, even)
     return Allocation(Address(relay.bind_ip, port), Address(relay.external_ip, port), expires)
 
 
@@ -111,5 +114,6 @@ def refused(state: State, session: Session, pending: Pending, exhausted: bool, n
         session.pending = None
         return [session.answer(pending.request, InsufficientCapacity().attributes, now)]
     relay = RelayAddress(allocation.bind.ip, allocation.external.ip)
-    pending.allocation = next_relay(state, relay, allocation.expires, now)  # there is one: that which rests now
+    even = pending.request.even_port is not None
+    pending.allocation = next_relay(state, relay, allocation.expires, now, even)  # there is one: that which rests now
     return [open_relay(session, pending)]

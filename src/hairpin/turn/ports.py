@@ -31,17 +31,27 @@ class Ports:
         """How many are handed out."""
         return self.capacity - self.available
 
-    def take(self, now: int) -> int:
+    def take(self, now: int, even: bool = False) -> int:
         """A port by chance; the longest-resting one where no other is left; none at all is 508."""
         while self._resting and self._resting[0][0] <= now:
             self._free.append(self._resting.popleft()[1])
-        if self._free:
-            drawn, last = self._chance(len(self._free)), self._free[-1]
-            self._free[drawn], self._free[-1] = last, self._free[drawn]
+        drawn = self._draw(even)
+        if drawn is not None:
+            self._free[drawn], self._free[-1] = self._free[-1], self._free[drawn]
             return self._free.pop()
-        if self._resting:
-            return self._resting.popleft()[1]
+        for rested in self._resting:
+            if not (even and rested[1] % 2):
+                self._resting.remove(rested)
+                return rested[1]
         raise InsufficientCapacity
+
+    def _draw(self, even: bool) -> int | None:
+        """The place of a free port by chance; of an even one, the next from there on."""
+        if not self._free:
+            return None
+        drawn, count = self._chance(len(self._free)), len(self._free)
+        places = (place % count for place in range(drawn, drawn + count))
+        return next((place for place in places if not (even and self._free[place] % 2)), None)
 
     def release(self, port: int, now: int) -> None:
         """Let a port rest: its session ended, or somebody else holds it."""

@@ -1,0 +1,167 @@
+"""The engine over the packet path in memory: a clock that is set by hand, a hook that is answered by hand, and clients."""
+
+import asyncio
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any, cast
+
+import client as codec
+from client import Answer, Attributes, Endpoint, build, mask, parse
+from hairpin._core import Options, Table
+from hairpin.auth import Authenticator, PasswordHook, SharedSecrets, StaticUsers
+from hairpin.engine import Backend, Engine
+from hairpin.policy.grants import Grants
+from hairpin.policy.peers import Host, Peers
+from hairpin.stun import Address, Counters, Request
+from hairpin.turn.effects import Notify
+from hairpin.turn.grant import Limits
+from hairpin.turn.server import Server
+from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
+
+SECOND = 10**9
+REALM = "hairpin.test"
+RELAY_IP = "192.0.2.1"
+INTERFACE = (RELAY_IP, 3478)
+UDP, TCP = 0, 1  # listeners
+PEER = ("203.0.113.5", 4000)
+ALLOCATE: Attributes = [(codec.TRANSPORT, codec.UDP_RELAY)]
+EXPIRY = 5000
+
+
+class Stubborn:
+    """A packet path on which no relay can be bound while `refuse` says so; all else is the table's."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.refuse: Callable[[int], OSError | None] = lambda port: None
+        self.tried: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.table, name)
+
+    def open_relay(self, flow: int, bind: Address, external: Address, deadline: int) -> None:
+        """As the kernel would."""
+        self.tried.append(bind.port)
+        error = self.refuse(bind.port)
+        if error is not None:
+            raise error
+        self.table.open_relay(flow, bind, external, deadline)
+
+
+class World:
+    """A server in memory with the static users alice and bob, a shared secret, and a hook that knows who is told of."""
+
+    def __init__(self, ports: tuple[int, int] = (50000, 50999), *, hooked: bool = True, **limits: int) -> None:
+        options = Options(realm=REALM, nonce_secret=bytes(32), relays=[(RELAY_IP, RELAY_IP)])
+        self.table = Table(options, [(UDP, Address(*INTERFACE)), (TCP, Address(*INTERFACE))])
+        self.table.now = 1000 * SECOND
+        self.path = Stubborn(self.table)
+        listener = ListenerSettings(Address(*INTERFACE), {4: RelayAddress(RELAY_IP, RELAY_IP)})
+        numbers = count()
+        settings = Settings((listener, listener), ports=ports)
+        self.rules = Server(settings, lambda n: next(numbers) * 7919 % n)
+        self.asked: list[str] = []
+        self.answers: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
+        hook = PasswordHook(self.fetch, REALM, lambda: self.table.now / SECOND)
+        authenticator = Authenticator(
+            StaticUsers({"alice": "secret", "bob": "other"}, REALM),
+            SharedSecrets(["shared"], REALM, lambda: self.table.now / SECOND),
+            hook if hooked else None,
+        )
+        peers = Peers(Host(relays=((RELAY_IP, RELAY_IP),)), ["203.0.113.0/24"])
+        grants = Grants(replace(Limits(), **limits), peers)
+        self.engine = Engine(cast(Backend, self.path), self.rules, authenticator, grants, lambda: self.table.now)
+        self.events: list[Notify] = []
+        self.ended: list[tuple[Notify, Counters]] = []
+        self.refused: list[str] = []
+        self.engine.on_event = self.events.append
+        self.engine.on_ended = lambda notify, counters: self.ended.append((notify, counters))
+        self.engine.on_refused = self.note_refusal
+
+    def note_refusal(self, request: Request, reason: str) -> None:
+        """Why a login failed."""
+        self.refused.append(reason)
+
+    async def fetch(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
+        """The hook answers when the test says so."""
+        name = query["username"]
+        self.asked.append(name)
+        self.answers[name] = asyncio.get_running_loop().create_future()
+        return await self.answers[name]
+
+    async def settle(self) -> None:
+        """Let all tasks run that can."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.drain()
+
+    def drain(self) -> None:
+        """Python takes what waits for it."""
+        while self.engine.drain(self.table.now):
+            pass
+
+    def outputs(self) -> list[Answer]:
+        """The answers that were sent."""
+        return [parse(data) for _, _, data in self.table.outputs()]
+
+    def is_empty(self) -> bool:
+        """Nothing of anybody is left, in the rules nor in the packet path."""
+        state = self.rules.state
+        left = (state.sessions, state.users, state.relays, state.bound, self.table.entries())
+        return not any(left) and self.rules.ports_allocated(4) == 0 and self.rules.next_deadline() is None
+
+    def codes(self) -> list[tuple[int, int]]:
+        """Method and error of each answer that was sent."""
+        return [(answer.method, answer.error) for answer in self.outputs()]
+
+
+class Caller:
+    """A client of the world, which says what it wants at once: a nonce is asked for when it is made."""
+
+    def __init__(self, world: World, number: int = 1, user: str = "alice", password: str = "secret", tcp: bool = False) -> None:
+        self.world, self.user, self.listener = world, user, TCP if tcp else UDP
+        self.address: Endpoint = (f"198.51.{number >> 8 & 255}.{number & 255}", 1000 + (number >> 16))
+        self.key = hashlib.md5(f"{user}:{REALM}:{password}".encode()).digest()
+        self.transactions = count(number << 32)
+        ((_, _, data),) = self.raw(build(codec.ALLOCATE, bytes(12), []))
+        self.nonce = parse(data).get(codec.NONCE) or b""
+
+    def raw(self, data: bytes) -> list[tuple[Address, Address, bytes]]:
+        """Bytes go to the server; what it sends at once."""
+        return self.world.table.from_client(self.listener, Address(*self.address), data)
+
+    def sign(self, method: int, attributes: Attributes, peer: Endpoint | None = None) -> bytes:
+        """A new request."""
+        transaction = next(self.transactions).to_bytes(12, "big")
+        named = [(codec.XOR_PEER_ADDRESS, mask(peer, transaction))] if peer else []
+        known = [(codec.USERNAME, self.user.encode()), (codec.REALM, REALM.encode()), (codec.NONCE, self.nonce)]
+        return build(method, transaction, [*attributes, *named, *known], self.key)
+
+    def ask(self, method: int, attributes: Attributes, peer: Endpoint | None = None) -> list[tuple[int, int]]:
+        """A new request, judged: the methods and errors of what was sent for it."""
+        at_once = [parse(data) for _, _, data in self.raw(self.sign(method, attributes, peer))]
+        self.world.drain()
+        return [(answer.method, answer.error) for answer in at_once] + self.world.codes()
+
+    def allocate(self) -> int:
+        """Allocate: the error."""
+        ((_, error),) = self.ask(codec.ALLOCATE, ALLOCATE)
+        return error
+
+    def bind(self, number: int = 0x4000, peer: Endpoint = PEER) -> int:
+        """ChannelBind: the error."""
+        ((_, error),) = self.ask(codec.CHANNEL_BIND, [(codec.CHANNEL_NUMBER, struct.pack("!HH", number, 0))], peer)
+        return error
+
+    def refresh(self, lifetime: int = 600) -> int:
+        """Refresh: the error."""
+        ((_, error),) = self.ask(codec.REFRESH, [(codec.LIFETIME, struct.pack("!I", lifetime))])
+        return error
+
+    @property
+    def flow(self) -> int:
+        """The flow of its session."""
+        return next(flow for flow, one in self.world.rules.sessions.items() if one.client == Address(*self.address))

@@ -1,0 +1,521 @@
+"""The whole server in memory against the reference: whatever is done to it, both send and remember the same."""
+
+import asyncio
+import hashlib
+import hmac
+import struct
+from base64 import b64encode
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import client as codec
+from client import Endpoint, build, mask, parse, unmask
+from hairpin._core import Options, Table
+from hairpin.auth import Authenticator, SharedSecrets, StaticUsers
+from hairpin.engine import Engine
+from hairpin.policy.grants import Grants
+from hairpin.policy.peers import Host, Peers
+from hairpin.stun import Address
+from hairpin.turn.effects import Notify
+from hairpin.turn.grant import Limits
+from hairpin.turn.server import Server
+from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
+from model import reference as law
+from model.reference import SECOND, Answered, Ask, Out, Reference
+
+REALM, SOFTWARE = "hairpin.test", "hairpin/test"
+START = 1000 * SECOND + 7
+RELAYS = {4: ("10.9.9.9", "192.0.2.1"), 6: ("2001:db8:1::1", "2001:db8:1::1")}
+LISTENERS = [
+    (0, ("192.0.2.1", 3478)),
+    (1, ("192.0.2.1", 3478)),
+    (0, ("2001:db8:1::1", 3478)),
+    (1, ("2001:db8:1::1", 3478)),
+]
+CLIENTS: dict[str, tuple[int, Endpoint]] = {
+    "udp": (0, ("198.51.100.1", 1111)),
+    "other": (0, ("198.51.100.1", 2222)),
+    "tcp": (1, ("198.51.100.1", 3333)),
+    "udp6": (2, ("2001:db8:9::1", 1111)),
+    "tcp6": (3, ("2001:db8:9::1", 3333)),
+}
+CAROL = "3000:carol"  # until that second
+PASSWORDS = {
+    "alice": "secret",
+    "bob": "other",
+    CAROL: b64encode(hmac.digest(b"shared", CAROL.encode(), "sha1")).decode(),
+}
+KEYS = {user: hashlib.md5(f"{user}:{REALM}:{word}".encode()).digest() for user, word in PASSWORDS.items()}
+METHODS = {"allocate": 3, "refresh": 4, "permit": 8, "bind": 9}
+BEFORE_INTEGRITY = {"no username": codec.USERNAME, "no realm": codec.REALM, "no nonce": codec.NONCE}
+
+clients = st.sampled_from(sorted(CLIENTS))
+who = st.integers(0, 9)  # of those that have allocated, or at times any
+users = st.sampled_from(["alice", "bob", CAROL])
+anyone = st.sampled_from(["own"] * 9 + ["alice", "bob", CAROL])
+peers: st.SearchStrategy[Endpoint] = st.sampled_from(
+    [
+        *[("203.0.113.5", 4000), ("203.0.113.5", 4001), ("203.0.113.6", 4000), ("203.0.113.7", 4000)],
+        *[("::ffff:203.0.113.5", 4000), ("10.0.0.1", 80), ("127.0.0.1", 3000), ("169.254.169.254", 80)],
+        *[("2001:db8:7::5", 4000), ("2001:db8:7::6", 4000), ("fe80::1", 4000), ("64:ff9b::7f00:1", 80)],
+        *[(ip, port) for ip in ("192.0.2.1", "10.9.9.9", "2001:db8:1::1") for port in (*law.PORTS, 3478)],
+    ]
+)
+friends: st.SearchStrategy[Endpoint] = st.builds(
+    lambda ip, port: (ip, port),
+    st.sampled_from(["203.0.113.5", "203.0.113.6", "203.0.113.7", "192.0.2.1", "2001:db8:7::5", "2001:db8:1::1"]),
+    st.sampled_from([4000, 4001, 50000]),
+)
+flaws = st.sampled_from([""] * 24 + [
+    "no integrity", "no username", "no realm", "no nonce", "forged nonce", "wrong realm",
+    "wrong password", "unknown user", "unknown attribute", "broken attribute",
+])  # fmt: skip
+lags = st.sampled_from([0] * 12 + [1, 60, 300, 600])
+seconds = st.sampled_from([1, 1, 1, 40, 60, 60, 100, 299, 300, 300, 301, 599, 600, 601, 1800, 1801, 3600])
+channels = st.sampled_from([0x4000, 0x4001, 0x4002] * 3 + [0x4FFF, 0x3FFF, 0x5000])
+payloads = st.sampled_from([b"", b"x", b"four", b"hello", bytes(1200)])
+
+
+def reach(ip: str) -> str | None:
+    """The settings of `machine`, in the reference's words."""
+    if ip in ("192.0.2.1", "2001:db8:1::1"):
+        return "in"
+    return "out" if ip.startswith(("203.0.113.", "2001:db8:7:")) else None
+
+
+def endpoint(address: Address) -> Endpoint:
+    """As the tests' codec has it."""
+    return address.ip, address.port
+
+
+class Machine(RuleBasedStateMachine):
+    """Draws what is done, does it to both, and compares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = self.make_table()
+        self.table.now = START
+        self.rules = Server(self.settings(), self.chance())
+        secrets = SharedSecrets(["other", "shared"], REALM, lambda: self.table.now / SECOND)
+        static = StaticUsers({user: word for user, word in PASSWORDS.items() if user != CAROL}, REALM)
+        limits = Limits(
+            sessions_per_user=law.SESSIONS_PER_USER,
+            permissions=law.PERMISSIONS,
+            channels=law.CHANNELS,
+            lifetime_max=law.MAX_LIFETIME,
+            session_max=law.SESSION_MAX // SECOND,
+        )
+        host = Host(relays=tuple(RELAYS.values()))
+        grants = Grants(limits, Peers(host, ["203.0.113.0/24", "2001:db8:7::/48"]))
+        self.engine = Engine(self.table, self.rules, Authenticator(static, secrets), grants, lambda: self.table.now)
+        self.told: list[Notify] = []
+        self.ended = 0
+        self.engine.on_event = self.told.append
+        self.engine.on_ended = self.count_ended
+        self.reference = Reference(
+            clients={name: address for name, (_, address) in CLIENTS.items()},
+            streams={name for name, (listener, _) in CLIENTS.items() if LISTENERS[listener][0]},
+            users={"alice": ("alice", None), "bob": ("bob", None), CAROL: ("carol", 3000)},
+            relay_ips={version: external for version, (_, external) in RELAYS.items()},
+            aliases={bind: external for bind, external in RELAYS.values()},
+            reach=reach,
+        )
+        self.nonces = dict(NONCES)
+        self.sent: list[tuple[str, Ask, bytes]] = []
+        self.transactions = count(1)
+
+    @staticmethod
+    def make_table() -> Table:
+        """The packet path without sockets."""
+        options = Options(realm=REALM, nonce_secret=bytes(range(32)), relays=list(RELAYS.values()))
+        return Table(options, [(kind, Address(*address)) for kind, address in LISTENERS])
+
+    @staticmethod
+    def settings() -> Settings:
+        """Every listener relays to both families."""
+        relays = {version: RelayAddress(*pair) for version, pair in RELAYS.items()}
+        listeners = tuple(ListenerSettings(Address(*address), relays) for _, address in LISTENERS)
+        return Settings(listeners, ports=(law.PORTS[0], law.PORTS[-1]), software=SOFTWARE)
+
+    @staticmethod
+    def chance() -> Any:
+        """The same in every run."""
+        numbers = count()
+        return lambda n: next(numbers) * 7919 % n
+
+    def count_ended(self, notify: Notify, _: object) -> None:
+        """A session whose last figures came."""
+        self.ended += 1
+
+    # What is done
+
+    @initialize(allocated=st.lists(st.tuples(clients, users, st.booleans()), min_size=1, max_size=5))
+    def begin(self, allocated: list[tuple[str, str, bool]]) -> None:
+        """Some have allocated before."""
+        for name, user, family in allocated:
+            self.ask(name, "allocate", user, transport=17, family=2 if family else None)
+
+    @rule(
+        name=clients,
+        user=users,
+        transport=st.sampled_from([17] * 8 + [6, None]),
+        family=st.sampled_from([None, None, 1, 2, 2, 9]),
+        lifetime=st.sampled_from([None, 0, 1, 601, 3600, 99999]),
+        flaw=flaws,
+        lag=lags,
+        fingerprint=st.booleans(),
+    )
+    def allocate(self, name: str, user: str, lag: int, **said: Any) -> None:
+        """Allocate."""
+        self.ask(name, "allocate", user, lag, **said)
+
+    @rule(
+        who=who,
+        user=anyone,
+        family=st.sampled_from([None, None, None, 1, 2, 3]),
+        lifetime=st.sampled_from([None, 0, 1, 600, 601, 3600, 99999]),
+        flaw=flaws,
+        lag=lags,
+        fingerprint=st.booleans(),
+    )
+    def refresh(self, who: int, user: str, lag: int, **said: Any) -> None:
+        """Refresh."""
+        self.ask(self.pick(who), "refresh", user, lag, **said)
+
+    @rule(who=who, user=anyone, named=st.lists(peers | friends, max_size=4), flaw=flaws, lag=lags)
+    def permit(self, who: int, user: str, named: list[Endpoint], flaw: str, lag: int) -> None:
+        """CreatePermission."""
+        self.ask(self.pick(who), "permit", user, lag, peers=tuple(named), flaw=flaw)
+
+    @rule(who=who, user=anyone, named=st.lists(friends, min_size=1, max_size=3))
+    def permit_friends(self, who: int, user: str, named: list[Endpoint]) -> None:
+        """CreatePermission that is likely to succeed."""
+        name = self.pick(who)
+        self.ask(name, "permit", user, peers=tuple(one for one in named if self.is_near(name, one)))
+
+    @rule(who=who, user=anyone, number=channels | st.none(), peer=peers | st.none(), flaw=flaws, lag=lags)
+    def bind(self, who: int, user: str, number: int | None, peer: Endpoint | None, flaw: str, lag: int) -> None:
+        """ChannelBind."""
+        self.ask(self.pick(who), "bind", user, lag, channel=number, peers=(peer,) if peer else (), flaw=flaw)
+
+    @rule(who=who, number=channels, peer=friends)
+    def bind_friend(self, who: int, number: int, peer: Endpoint) -> None:
+        """ChannelBind that is likely to succeed."""
+        name = self.pick(who)
+        if self.is_near(name, peer):
+            self.ask(name, "bind", "own", channel=number, peers=(peer,))
+
+    @precondition(lambda self: len(self.reference.owners()) > 1)
+    @rule(who=who, whom=who, number=channels, payload=payloads)
+    def meet(self, who: int, whom: int, number: int, payload: bytes) -> None:
+        """One client binds a channel to another's relay, which permits it."""
+        relays = sorted(self.reference.owners().items())
+        (relay, name), (other_relay, other) = relays[who % len(relays)], relays[whom % len(relays)]
+        self.ask(name, "bind", "own", channel=number, peers=(other_relay,))
+        self.ask(other, "permit", "own", peers=(relay,))
+        self.channel_data(who % 8, number, payload)
+
+    @precondition(lambda self: self.sent)
+    @rule(back=st.integers(1, 12), lag=lags, wait=st.sampled_from([0, 0, 0, 39, 40, 41]))
+    def again(self, back: int, lag: int, wait: int) -> None:
+        """A request comes once more, byte for byte: its answer was lost, or the network made a copy."""
+        self.table.now += wait * SECOND
+        name, ask, message = self.sent[-min(back, len(self.sent))]
+        self.transact(name, ask, message, lag)
+
+    @rule(who=who, times=st.sampled_from([1, 1, 1, 8, 9]))
+    def chatter(self, who: int, times: int) -> None:
+        """Many requests in a row, and the first of them once more."""
+        name = self.pick(who)
+        for _ in range(times):
+            self.ask(name, "refresh", "own")
+        self.again(times, 0, 0)
+
+    @rule(who=who, peer=peers | friends, payload=payloads, whole=st.sampled_from([True] * 5 + [False]))
+    def send(self, who: int, peer: Endpoint, payload: bytes, whole: bool) -> None:
+        """A Send indication."""
+        name, transaction = self.pick(who), next(self.transactions).to_bytes(12, "big")
+        attributes = [(codec.XOR_PEER_ADDRESS, mask(peer, transaction)), (codec.DATA_VALUE, payload)]
+        message = build(codec.SEND | codec.INDICATION, transaction, attributes if whole else attributes[:1])
+        self.reference.arrive(name)
+        expected = self.reference.send(name, peer, payload, self.table.now) if whole else []
+        self.agree(self.arrive(name, message), expected)
+
+    @rule(who=who, index=st.integers(0, 3), port=st.sampled_from([4000, *law.PORTS]), payload=payloads)
+    def send_to_permitted(self, who: int, index: int, port: int, payload: bytes) -> None:
+        """A Send indication to a peer that has, or had, a permission; to a relay where one is meant."""
+        session = self.reference.sessions.get(self.pick(who), {"permissions": {}})
+        ips = sorted(session["permissions"]) or ["203.0.113.5"]
+        self.send(who, (ips[index % len(ips)], port), payload, True)
+
+    @rule(who=who, number=channels, payload=payloads)
+    def channel_data(self, who: int, number: int, payload: bytes) -> None:
+        """ChannelData, padded on a stream; on a channel that is, or was, bound, where there is one."""
+        name = self.pick(who)
+        bound = sorted(self.reference.sessions.get(name, {"channels": {}})["channels"])
+        number = bound[number % len(bound)] if bound and number <= 0x4001 else number
+        padding = bytes(-len(payload) % 4) if name in self.reference.streams else b""
+        message = struct.pack("!HH", number, len(payload)) + payload + padding
+        self.agree(self.arrive(name, message), self.reference.send_channel(name, number, payload, self.table.now))
+
+    @precondition(lambda self: self.reference.taken)
+    @rule(which=who, peer=friends | peers, known=st.booleans(), payload=payloads)
+    def from_peer(self, which: int, peer: Endpoint, known: bool, payload: bytes) -> None:
+        """A datagram comes to a relay, from anywhere, or from where a permission or a channel was for."""
+        relays = sorted(self.reference.taken)
+        relay, peer = relays[which % len(relays)], law.plain(peer)
+        session = self.reference.sessions[self.reference.owners()[relay]]
+        bound = [bound for bound, _ in session["channels"].values()] + [(ip, 4000) for ip in session["permissions"]]
+        peer = bound[which % len(bound)] if known and bound else peer
+        out = self.table.from_peer(Address(*relay), Address(*peer), payload)
+        self.agree(out, self.reference.arrived(relay, peer, payload, self.table.now))
+
+    @precondition(lambda self: self.reference.sessions)
+    @rule(who=who, really=st.sampled_from([False, False, True]))
+    def delete(self, who: int, really: bool) -> None:
+        """A session is ended over the API: its worker has acknowledged when that returns."""
+        name = sorted(self.reference.sessions)[who % len(self.reference.sessions)]
+        if really:
+            LOOP.run_until_complete(self.end(self.flows()[name]))
+            self.reference.close(name, "deleted", self.table.now, disconnect=True)
+            self.agree(self.table.outputs(), [])
+
+    async def end(self, flow: int) -> None:
+        """As the server does it, whose loop drains meanwhile."""
+        ending = asyncio.ensure_future(self.engine.end(flow, "deleted", self.table.now))
+        await asyncio.sleep(0)
+        self.drain()
+        await ending
+
+    @rule(jump=seconds, short=st.booleans(), awake=st.booleans())
+    def tick(self, jump: int, short: bool, awake: bool) -> None:
+        """Time passes, to a moment before or at a whole second; Python may sleep through it."""
+        self.table.now += jump * SECOND - short
+        if awake:
+            self.engine.expire(self.table.now)
+            self.reference.expire(self.table.now)
+            self.drain()
+        self.agree(self.table.outputs(), [])
+
+    # How it is done
+
+    def ask(self, name: str, method: str, user: str, lag: int = 0, flaw: str = "", **said: Any) -> None:
+        """A new request of that user, or of whoever the session is."""
+        if user == "own":
+            user = self.reference.sessions.get(name, {"user": "alice"})["user"]
+        user = "nobody" if flaw == "unknown user" else user
+        made = None if flaw in ("forged nonce", "no integrity") else self.nonces[name][1]
+        transaction = next(self.transactions).to_bytes(12, "big")
+        ask = Ask(method, transaction, user, METHODS[method], flaw, made, **said)
+        message = self.encode(name, ask)
+        self.sent.append((name, ask, message))
+        self.transact(name, ask, message, lag)
+
+    def encode(self, name: str, ask: Ask) -> bytes:
+        """The bytes of a request, with its flaw."""
+        attributes = [(codec.XOR_PEER_ADDRESS, mask(peer, ask.transaction)) for peer in ask.peers]
+        if ask.transport is not None:
+            attributes.append((codec.TRANSPORT, bytes([ask.transport, 0, 0, 0])))
+        if ask.family is not None:
+            attributes.append((codec.FAMILY, bytes([ask.family, 0, 0, 0])))
+        if ask.lifetime is not None:
+            attributes.append((codec.LIFETIME, struct.pack("!I", ask.lifetime)))
+        if ask.channel is not None:
+            attributes.append((codec.CHANNEL_NUMBER, struct.pack("!HH", ask.channel, 0)))
+        if ask.flaw == "unknown attribute":
+            attributes.append((0x7FFF, b"?"))
+        if ask.flaw == "broken attribute":
+            attributes.insert(0, (codec.LIFETIME, b"\0\0\x07"))
+        key = None
+        if ask.flaw != "no integrity":
+            nonce = b"x" * 24 if ask.flaw == "forged nonce" else self.nonces[name][0]
+            realm = b"elsewhere" if ask.flaw == "wrong realm" else REALM.encode()
+            known = [(codec.USERNAME, ask.user.encode()), (codec.REALM, realm), (codec.NONCE, nonce)]
+            attributes += [one for one in known if one[0] != BEFORE_INTEGRITY.get(ask.flaw)]
+            key = b"wrong" if ask.flaw == "wrong password" else KEYS.get(ask.user, b"whatever")
+        return build(ask.number | codec.REQUEST, ask.transaction, attributes, key, fingerprint=ask.fingerprint)
+
+    def transact(self, name: str, ask: Ask, message: bytes, lag: int) -> None:
+        """A request arrives; Python sees what goes up `lag` seconds later."""
+        answer = self.reference.gate(name, ask, self.table.now)
+        out = self.arrive(name, message)
+        if answer is not None:
+            return self.agree(out, [("answer", name, answer)])
+        assert out == []
+        self.table.now += lag * SECOND
+        self.drain()
+        out = self.table.outputs()
+        ports = [got[2].says["relayed"][1] for got in map(self.decode, out) if "relayed" in got[2].says]
+        answer = self.reference.judge(name, ask, self.table.now, ports[0] if ports else None)
+        return self.agree(out, [("answer", name, answer)] if answer else [])
+
+    def arrive(self, name: str, message: bytes) -> list[tuple[Address, Address, bytes]]:
+        """Bytes come from a client."""
+        listener, address = CLIENTS[name]
+        return self.table.from_client(listener, Address(*address), message)
+
+    def drain(self) -> None:
+        """Python takes what waits for it."""
+        while self.engine.drain(self.table.now):
+            pass
+
+    def agree(self, out: list[tuple[Address, Address, bytes]], expected: list[Out]) -> None:
+        """What left the server is what was to leave it."""
+        assert [self.decode(one) for one in out] == expected
+        for _, name, answer in (one for one in expected if one[0] == "answer" and "nonce" in one[2].says):
+            nonce = parse(out[0][2]).get(codec.NONCE)
+            assert nonce is not None
+            self.nonces[name] = (nonce, self.table.now)
+
+    def decode(self, sent: tuple[Address, Address, bytes]) -> Out:
+        """A datagram in the reference's words."""
+        source, to, data = sent
+        name = next((name for name, (_, address) in CLIENTS.items() if address == endpoint(to)), None)
+        if name is None:
+            return "peer", endpoint(source), endpoint(to), data
+        assert endpoint(source) == LISTENERS[CLIENTS[name][0]][1]
+        if data[0] & 0xC0:
+            number, length = struct.unpack_from("!HH", data)
+            padding = -length % 4 if name in self.reference.streams else 0
+            assert len(data) == 4 + length + padding
+            assert not any(data[4 + length :])
+            return "channel", name, number, data[4 : 4 + length]
+        message = parse(data)
+        if (message.method, message.kind) == (codec.DATA, codec.INDICATION):
+            assert len(message.attributes) == 2
+            return "data", name, message.address(codec.XOR_PEER_ADDRESS), message.get(codec.DATA_VALUE)
+        return "answer", name, answered(message)
+
+    def pick(self, who: int) -> str:
+        """A client: one with an allocation if there is any, mostly."""
+        owners = sorted(self.reference.owners().values())
+        return owners[who % len(owners)] if owners and who < 8 else sorted(CLIENTS)[who % len(CLIENTS)]
+
+    def is_near(self, name: str, peer: Endpoint) -> bool:
+        """Whether the peer is of the family of the client's relay."""
+        relay = self.reference.sessions.get(name, {"relay": None})["relay"]
+        return relay is None or law.version(relay) == law.version(peer)
+
+    def flows(self) -> dict[str, int]:
+        """The flow of each client that has a session."""
+        places = {place: name for name, place in CLIENTS.items()}
+        return {places[one.listener, endpoint(one.client)]: flow for flow, one in self.rules.sessions.items()}
+
+    # What must hold
+
+    @invariant()
+    def the_packet_path_projects_the_reference(self) -> None:
+        """Live entries are the reference's, to the nanosecond."""
+        found = [
+            (
+                endpoint(relay) if relay else None,
+                sorted((ip, end) for ip, end, *_ in permissions),
+                sorted((number, endpoint(peer), end) for number, peer, end in bound),
+            )
+            for _, relay, permissions, bound in self.table.entries()
+        ]
+        assert sorted(found, key=repr) == self.reference.entries(self.table.now)
+
+    @invariant()
+    def the_rules_remember_the_reference(self) -> None:
+        """Sessions, and whose they are, their ends and their relays, and the count of each user and of ports."""
+        flows = self.flows()
+        assert flows.keys() == self.reference.sessions.keys()
+        for name, known in self.reference.sessions.items():
+            session = self.rules.sessions[flows[name]]
+            relay = session.allocation and endpoint(session.allocation.external)
+            assert (session.identity.username, session.expires, relay) == (
+                known["user"],
+                known["expires"],
+                known["relay"],
+            )
+            assert session.ends == known["ends"]
+        assert sum(self.rules.state.users.values()) == len(self.reference.sessions)
+        ports = self.rules.ports_allocated(4) + self.rules.ports_allocated(6)
+        assert ports == len(self.reference.taken) == len(self.rules.state.relays)
+
+    @invariant()
+    def events_are_the_reference_s(self) -> None:
+        """Whoever listens was told all that happened, once."""
+        places = {place: name for name, place in CLIENTS.items()}
+        told = []
+        for notify in self.told:
+            client, interface = endpoint(notify.session.client), endpoint(notify.session.interface)
+            listener = LISTENERS.index((notify.session.transport, interface))
+            told.append((notify.kind, places[listener, client], *notify.data))
+        assert sorted(told, key=repr) == sorted(self.reference.told, key=repr)
+        self.closed_and_counted()
+        self.told.clear()
+        self.reference.told.clear()
+
+    def closed_and_counted(self) -> None:
+        """Each session that ended was counted up once."""
+        self.drain()
+        assert self.ended == sum(notify.kind == "closed" for notify in self.told)
+        self.ended = 0
+
+
+def answered(message: codec.Answer) -> Answered:
+    """An answer in the reference's words."""
+    says: dict[str, Any] = {}
+    for code, value in message.attributes:
+        if code in (codec.XOR_RELAYED_ADDRESS, codec.XOR_MAPPED_ADDRESS):
+            says["relayed" if code == codec.XOR_RELAYED_ADDRESS else "mapped"] = unmask(value, message.transaction)
+        elif code == codec.LIFETIME:
+            says["lifetime"] = int.from_bytes(value, "big")
+        elif code == codec.UNKNOWN_ATTRIBUTES:
+            says["unknown"] = struct.unpack(f"!{len(value) // 2}H", value)
+        elif code in (codec.REALM, codec.NONCE, 0x8022):
+            says[{codec.REALM: "realm", codec.NONCE: "nonce"}.get(code, "software")] = value not in (b"",)
+        else:
+            assert code in (codec.ERROR_CODE, codec.INTEGRITY, codec.FINGERPRINT)
+    assert message.kind == (codec.ERROR if message.error else codec.SUCCESS)
+    signed = [user for user, key in KEYS.items() if message.signed(key)]
+    assert bool(signed) == (message.get(codec.INTEGRITY) is not None)
+    fingerprint = message.get(codec.FINGERPRINT) is not None
+    return Answered(
+        message.method, message.transaction, message.error, says, signed[0] if signed else None, fingerprint
+    )
+
+
+def first_nonces() -> dict[str, tuple[bytes, int]]:
+    """What each client is told when it first asks: the same in all runs."""
+    table = Machine.make_table()
+    table.now = START
+    nonces = {}
+    for name, (listener, address) in CLIENTS.items():
+        ((_, _, data),) = table.from_client(listener, Address(*address), build(codec.ALLOCATE, bytes(12), []))
+        nonces[name] = parse(data).get(codec.NONCE) or b"", START
+    return nonces
+
+
+LOOP = asyncio.new_event_loop()
+NONCES = first_nonces()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loop() -> Iterator[None]:
+    """One event loop for all runs."""
+    yield
+    LOOP.close()
+
+
+def test_the_server_is_the_reference() -> None:
+    """2,000 histories of 25 steps."""
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(stateful_step_count=25, suppress_health_check=list(HealthCheck)),
+    )
