@@ -1,4 +1,4 @@
-"""The engine over the packet path in memory: a clock that is set by hand, a hook that is answered by hand, and clients."""
+"""The engine over the packet path in memory: a clock and a hook that tests drive by hand, and clients."""
 
 import asyncio
 import hashlib
@@ -51,11 +51,16 @@ class Stubborn:
         self.table.open_relay(flow, bind, external, deadline)
 
 
+def fail(error: Exception) -> None:
+    """What goes wrong inside fails the test."""
+    raise error
+
+
 class World:
     """A server in memory with the static users alice and bob, a shared secret, and a hook that knows who is told of."""
 
     def __init__(self, ports: tuple[int, int] = (50000, 50999), *, hooked: bool = True, **limits: int) -> None:
-        options = Options(realm=REALM, nonce_secret=bytes(32), relays=[(RELAY_IP, RELAY_IP)])
+        options = Options(realm=REALM, nonce_secret=bytes(32), limiter_seed=1, relays=[(RELAY_IP, RELAY_IP)])
         self.table = Table(options, [(UDP, Address(*INTERFACE)), (TCP, Address(*INTERFACE))])
         self.table.now = 1000 * SECOND
         self.path = Stubborn(self.table)
@@ -78,6 +83,7 @@ class World:
         self.ended: list[tuple[Notify, Counters]] = []
         self.refused: list[str] = []
         self.engine.on_event = self.events.append
+        self.engine.on_failure = fail
         self.engine.on_ended = lambda notify, counters: self.ended.append((notify, counters))
         self.engine.on_refused = self.note_refusal
 
@@ -121,7 +127,9 @@ class World:
 class Caller:
     """A client of the world, which says what it wants at once: a nonce is asked for when it is made."""
 
-    def __init__(self, world: World, number: int = 1, user: str = "alice", password: str = "secret", tcp: bool = False) -> None:
+    def __init__(
+        self, world: World, number: int = 1, user: str = "alice", password: str = "secret", tcp: bool = False
+    ) -> None:
         self.world, self.user, self.listener = world, user, TCP if tcp else UDP
         self.address: Endpoint = (f"198.51.{number >> 8 & 255}.{number & 255}", 1000 + (number >> 16))
         self.key = hashlib.md5(f"{user}:{REALM}:{password}".encode()).digest()

@@ -18,7 +18,7 @@ RESULT = TypeVar("RESULT")
 
 
 def configuration(*binds: tuple[str, str], workers: int = 1, **tables: Any) -> Config:
-    """Settings with these listeners (transport, address), loopback peers, no limit on requests; `tables` go over that."""
+    """Settings with these listeners (transport, address), loopback peers, no limit on requests; `tables` go over it."""
     default = {
         "turn": {
             "realm": REALM,
@@ -90,7 +90,9 @@ class Running:
         """The flow of a client's session."""
         ip, port = client.address
         sessions = self.call(lambda: list(self.server.rules.sessions.values()))
-        return next(s.flow for s in sessions if (s.client.ip, s.client.port, s.transport) == (ip, port, int(client.tcp)))
+        return next(
+            s.flow for s in sessions if (s.client.ip, s.client.port, s.transport) == (ip, port, int(client.tcp))
+        )
 
     @contextmanager
     def asleep(self) -> Iterator[None]:

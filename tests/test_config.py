@@ -141,6 +141,7 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
         ),
         (UDP + '[api]\nhooks = "ftp://x"', "api.hooks: must be a URL such as http://127.0.0.1:8080/turn"),
         (UDP + '[api]\nhooks = "http://[x"', "api.hooks: must be a URL such as http://127.0.0.1:8080/turn"),
+        (UDP + '[api]\nhooks = "http://300.1.1.1:80"', "api.hooks: must be a URL such as http://127.0.0.1:8080/turn"),
         (UDP + '[api]\nhooks = "http://h:99999"', "api.hooks: must be a URL such as http://127.0.0.1:8080/turn"),
         (UDP + '[api]\nhooks = "http://u:p@h"', "api.hooks: must be a plain URL, without user, query or fragment"),
         (UDP + "[api]\nhooks_timeout = 0", "api.hooks_timeout: must be greater than 0"),
@@ -169,7 +170,14 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
         ),
         (UDP + '[relay]\nports = "many"', "relay.ports: 'many' is no range, such as \"49152-65535\""),
         (UDP + '[relay]\nbind = ["10.0.0.1", "10.0.0.2"]', "relay.bind: has at most one IPv4 and one IPv6 address"),
-        (UDP + '[relay]\nbind = "0.0.0.0"', "relay.external: 0.0.0.0 is every address: name the one that peers see"),
+        (
+            UDP + '[relay]\nbind = "0.0.0.0"',
+            'relay.bind: 0.0.0.0 is every address: add external = "IP" as peers see it',
+        ),
+        (
+            UDP + '[relay]\nbind = "10.0.0.1"\nexternal = "0.0.0.0"',
+            "relay.external: 0.0.0.0 is every address: name the one that peers see",
+        ),
         (UDP + '[relay]\nexternal = "203.0.113.5"', "relay.external: 203.0.113.5 needs an IPv4 address in relay.bind"),
         (UDP + '[relay]\nbind = "localhost"', "relay.bind[0]: 'localhost' is no IP address"),
         (UDP + '[relay]\nbind = "fe80::1%eth0"', "relay.bind[0]: 'fe80::1%eth0' is no IP address"),
@@ -188,7 +196,7 @@ def test_a_wrong_setting_is_one_line_with_file_and_key(file: Path, text: str, li
 
 
 @pytest.mark.parametrize("key", ["allow", "deny"])
-@pytest.mark.parametrize("entry", ["10.0.0.0/33", "10.0.0.1/8", "everything", "", "10.0.0.0/8:99999"])
+@pytest.mark.parametrize("entry", ["10.0.0.0/33", "10.0.0.1/8", "everything", "", "10.0.0.0/8:99999", "fe80::%1/64"])
 def test_a_malformed_network_stops_the_start(file: Path, key: str, entry: str) -> None:
     """A deny list is never ignored: the line names the entry."""
     assert wrong(file, f'{UDP}[peers]\n{key} = ["192.0.2.0/24", "{entry}"]').startswith(
@@ -196,7 +204,7 @@ def test_a_malformed_network_stops_the_start(file: Path, key: str, entry: str) -
     )
 
 
-@pytest.mark.parametrize("prefix", ["10.0.0.0/8", "2001:db8::/33", "x"])
+@pytest.mark.parametrize("prefix", ["10.0.0.0/8", "2001:db8::/33", "x", "64:ff9b::%1/96"])
 def test_a_malformed_nat64_prefix_stops_the_start(file: Path, prefix: str) -> None:
     """It must be of IPv6, and of a length of RFC 6052."""
     assert wrong(file, f'{UDP}[peers]\nnat64 = ["{prefix}"]').startswith(f"hairpin.toml: peers.nat64[0]: {prefix!r}")
@@ -296,6 +304,17 @@ def test_the_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
         ("HAIRPIN_TURN_REALM", "", "HAIRPIN_TURN_REALM: must be 1 to 127 visible ASCII characters, without a space"),
         ("HAIRPIN_TURN_RELM", "x", "HAIRPIN_TURN_RELM: unknown key"),
         ("HAIRPIN_PEERS_DENY", '["x"', "HAIRPIN_PEERS_DENY: must be a list"),
+        (
+            "HAIRPIN_LIMIT_LIFETIME",
+            "900",
+            "HAIRPIN_LIMIT_LIFETIME: is no setting; HAIRPIN_LIMITS_LIFETIME may be meant",
+        ),
+        (
+            "HAIRPIN_AUHT_STATIC_AUTH_SECRET",
+            "s",
+            "HAIRPIN_AUHT_STATIC_AUTH_SECRET: is no setting; HAIRPIN_AUTH_STATIC_AUTH_SECRET may be meant",
+        ),
+        ("HAIRPIN_PEER", "", "HAIRPIN_PEER: is no setting; HAIRPIN_PEERS may be meant"),
         ("HAIRPIN_AUTH", "{}", "HAIRPIN_AUTH: is a whole section: write HAIRPIN_AUTH_KEY for each of its keys"),
     ],
 )
@@ -311,6 +330,7 @@ def test_other_variables_are_not_ours(file: Path, monkeypatch: pytest.MonkeyPatc
     """Kubernetes sets such ones for a service called `hairpin`."""
     monkeypatch.setenv("HAIRPIN_PORT_3478_UDP_ADDR", "10.0.0.1")
     monkeypatch.setenv("HAIRPIN_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("HAIRPIN_PORT", "udp://10.0.0.1:3478")
     file.write_text(UDP)
     assert Config.load(file)
 

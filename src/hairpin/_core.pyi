@@ -246,6 +246,7 @@ class Options:
         *,
         realm: str,
         nonce_secret: bytes,
+        limiter_seed: int,
         relays: Sequence[tuple[str, str]],
         closed: Sequence[Address] = ...,
     ) -> Options: ...

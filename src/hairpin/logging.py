@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
@@ -50,7 +51,9 @@ class Logger(structlog.BoundLoggerBase):
                 processor.least = LEVELS[level]
 
     def _say(self, level: str, event: str, values: dict[str, Any]) -> None:
-        self._proxy_to_logger("msg", event, level=level, **values)
+        # A log that nobody takes must not stop the service.
+        with suppress(OSError, ValueError):
+            self._proxy_to_logger("msg", event, level=level, **values)
 
 
 def make_logger(settings: Log, stream: TextIO | None = None) -> Logger:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from hairpin.api.listing import ENCODE, SCAN, encoded, matching
+from hairpin.api.listing import ENCODE, ENTRIES, SCAN, encoded, matching
 
 
 class Counting(dict):
@@ -55,6 +55,19 @@ async def test_encoding_yields(crowd):
     assert max(steps) <= ENCODE <= 100
     assert len(steps) >= 50_000 / ENCODE
     assert len({one["id"] for one in json.loads(b"".join(pieces))}) == 50_000
+
+
+async def test_encoding_yields_for_large_sessions(view):
+    """The loop turns after fewer sessions where they have much to show: at most ENTRIES, and one session's."""
+    for number in range(20):
+        (permission, *_) = view.add(number).allocation.permissions.values()
+        permission.ports = set(range(ENTRIES // 4))
+    view.live = Counting(view.live)
+    runs = await matching(view, lambda _: True)
+    async with watched(lambda: view.live.looked_up) as steps:
+        pieces = [piece async for piece in encoded(view, runs, None)]
+    assert max(steps) <= 4
+    assert len(json.loads(b"".join(pieces))) == 20
 
 
 async def test_scanning_yields(crowd):

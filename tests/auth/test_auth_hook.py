@@ -107,6 +107,19 @@ async def test_no_answer_is_a_refusal_that_says_why() -> None:
     assert isinstance(await again, Credentials)
 
 
+async def test_whatever_goes_wrong_is_a_refusal() -> None:
+    """Also an error that nobody thought of; the next look-up is served."""
+    world = World()
+    waiting = world.ask("bob")
+    await settle()
+    world.answers[0].set_exception(RuntimeError("out of luck"))
+    assert await waiting == Refusal("the hook failed: RuntimeError: out of luck")
+    again = world.ask("bob")
+    await settle()
+    world.answers[1].set_result((200, b"pass"))
+    assert isinstance(await again, Credentials)
+
+
 async def test_a_404_is_remembered_for_a_while() -> None:
     """Five seconds; then the hook is asked again."""
     world = World()

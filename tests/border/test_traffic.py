@@ -182,9 +182,7 @@ def test_answers_come_from_the_address_that_was_asked(workers: int) -> None:
     turn = {
         "realm": "hairpin.test",
         "workers": workers,
-        "interfaces": [
-            {"transport": kind, "bind": "0.0.0.0:0", "external": "127.0.0.1:0"} for kind in ("udp", "tcp")
-        ],
+        "interfaces": [{"transport": kind, "bind": "0.0.0.0:0", "external": "127.0.0.1:0"} for kind in ("udp", "tcp")],
     }
     with running(configuration(turn=turn, relay={"bind": "127.0.0.1"})) as server:
         _, port = server.address(0)
@@ -199,7 +197,6 @@ def test_answers_come_from_the_address_that_was_asked(workers: int) -> None:
                 with Client((ip, server.address(index)[1]), tcp=tcp) as client:
                     assert client.allocate()[0] == "127.0.0.1"
                     assert client.refresh(700) == 700
-        # One client's socket asked twice: two five-tuples, two sessions, each data from its own address.
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -210,10 +207,12 @@ def test_every_address_of_ipv6_answers_for_itself(workers: int) -> None:
         "workers": workers,
         "interfaces": [{"transport": "udp", "bind": "[::]:0", "external": "[::1]:0"}],
     }
-    with running(configuration(turn=turn, relay={"bind": "::1"})) as server:
-        with Client(("::1", server.address(0)[1])) as client:
-            assert client.binding() == client.address
-            assert client.allocate(version=6)[0] == "::1"
+    with (
+        running(configuration(turn=turn, relay={"bind": "::1"})) as server,
+        Client(("::1", server.address()[1])) as client,
+    ):
+        assert client.binding() == client.address
+        assert client.allocate(version=6)[0] == "::1"
 
 
 def test_strangers_get_three_times_their_bytes_at_most(server: Running) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import client as codec
 from driving import ALLOCATE, EXPIRY, PEER, SECOND, Caller, World
+from hairpin.stun import Request
 
 CHANNEL = [(codec.CHANNEL_NUMBER, struct.pack("!HH", 0x4000, 0))]
 
@@ -105,6 +106,7 @@ async def test_a_client_that_leaves_during_its_look_up_leaves_nothing(tcp: bool)
     caller = Caller(world, user="slow", tcp=tcp)
     caller.raw(caller.sign(codec.ALLOCATE, ALLOCATE))
     (request,) = world.table.drain(10)
+    assert isinstance(request, Request)
     world.engine._request(request, world.table.now)
     await world.settle()
     world.table.close(request.flow, True, 0)
@@ -224,7 +226,7 @@ async def test_an_end_is_waited_for() -> None:
     assert world.table.entries() == []
     world.drain()
     await ending
-    (notify, counters), = world.ended
+    ((notify, counters),) = world.ended
     assert notify.data == (("reason", "deleted"),)
     assert (counters.received_pkts, counters.send_pkts) == (1, 1)
     assert world.is_empty()

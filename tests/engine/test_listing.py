@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -16,12 +15,12 @@ AT_ONCE = 100  # sessions between two turns of the loop: some 2 ms where one tak
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def world() -> World:
     """50,000 sessions that all came through the packet path."""
     world = World(ports=(1024, 65535), sessions_per_user=0)
     for number in range(SESSIONS):
         assert Caller(world, number).allocate() == 0
-    yield world
+    return world
 
 
 async def test_turn_is_answered_while_50_000_sessions_are_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,15 @@ async def test_what_is_no_answer_is_an_error(said: bytes) -> None:
             await client.get("/password", {})
 
 
+async def test_a_url_that_no_request_can_have_is_an_error() -> None:
+    """Such as an address with a number above 255; the settings refuse it before, too."""
+    async with HookClient("http://300.1.1.1:80", IDENTITY, 5.0) as client:
+        with pytest.raises(ConnectionError, match="InvalidURL"):
+            await client.get("/password", {})
+        with pytest.raises(ConnectionError, match="InvalidURL"):
+            await client.post("/events", b"{}", {})
+
+
 async def test_nobody_there_is_an_error() -> None:
     """A refused connection."""
     server = Server(b"")

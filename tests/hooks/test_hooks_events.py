@@ -107,6 +107,22 @@ async def test_an_event_says_all_of_the_contract() -> None:
     ]
 
 
+async def test_whatever_goes_wrong_is_a_failure() -> None:
+    """Also an error that nobody thought of: the event is sent again, and others are delivered."""
+    receiver = Receiver()
+    receiver.status = RuntimeError("out of luck")
+    async with receiver.running():
+        receiver.events.publish(notify("allocated", port=1), 0)
+        await settle()
+        receiver.status = 204
+        receiver.fire()
+        await settle()
+        receiver.events.publish(notify("closed", reason="r"), 0)
+        await settle()
+    assert receiver.told() == ["allocated", "allocated", "closed"]
+    assert receiver.logged[0][1]["reason"] == "RuntimeError: out of luck"
+
+
 def test_the_signature_is_that_of_standard_webhooks() -> None:
     """The example of its specification, which openssl agrees with; without a key there is none."""
     key = bytes.fromhex("31f290f6bf06298aab4f08d43c3f082cf648a362da2da4b0")

@@ -12,6 +12,8 @@ import pytest
 from serving import PASSWORD, USER, Serving, free_port
 
 MESSAGES = 20
+# uclient draws channel numbers by chance, and now and then 0x7FFF or one twice in a session, for which the RFC has 400.
+BAD_DRAW, REDRAWS = "channel bind: error 400", 3
 
 
 @pytest.fixture(scope="session")
@@ -66,8 +68,12 @@ def test_every_message_returns(uclient: Path, echo: int, server: Serving, transp
     """In channels and indications (-s), to a peer and between clients (-y), all at once: sent = received, none lost."""
     fixed = ["-m", str(clients), "-e", "127.0.0.1", "-r", str(echo)] + ["-t"] * (transport == "tcp")
     runs = {options: start(uclient, server, *fixed, *options) for options in ((), ("-s",), ("-y",), ("-s", "-y"))}
-    outputs = {options: end(run) for options, run in runs.items()}
-    for options, output in outputs.items():
+    for options in runs:
+        output = end(runs[options])
+        for _ in range(REDRAWS):
+            if BAD_DRAW in output:
+                runs[options] = start(uclient, server, *fixed, *options)
+                output = end(runs[options])
         sent = str((max(clients, 2) if "-y" in options else clients) * MESSAGES)
         totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
         assert runs[options].returncode == 0, output

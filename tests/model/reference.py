@@ -1,4 +1,4 @@
-"""TURN as RFC 8656 tells it, over plain dicts: what a server must answer, relay and forget. It shares no code with hairpin.
+"""TURN as RFC 8656 tells it, over plain dicts: what a server must answer, relay and forget. None of it is hairpin's.
 
 A client is a name; a time is nanoseconds. What is expected to leave the server is a tuple, see `Out`.
 """
@@ -22,7 +22,11 @@ NONCE_LIFE = 30 * 60  # seconds
 
 Endpoint = tuple[str, int]
 Out = tuple[Any, ...]
-"""("answer", client, Answered) | ("peer", relay, peer, data) | ("data", client, peer, data) | ("channel", client, number, data)"""
+"""What leaves the server.
+
+("answer", client, Answered) or ("peer", relay, peer, data) or ("data", client, peer, data)
+or ("channel", client, number, data)
+"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Ask:
     peers: tuple[Endpoint, ...] = ()
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An error response."""
 
     def __init__(self, code: int, **says: Any) -> None:
@@ -119,7 +123,7 @@ class Reference:
                     return self.answer(ask, code, says)
         try:
             code, says = 0, getattr(self, ask.method)(client, ask, now, port)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             code, says = refusal.code, refusal.says
         session = self.sessions.get(client)
         if session and session["user"] == ask.user:
@@ -140,30 +144,30 @@ class Reference:
     def understood(self, ask: Ask) -> None:
         """RFC 8489, 6.3.1."""
         if ask.flaw == "unknown attribute":
-            raise Refusal(420, unknown=(0x7FFF,))
+            raise RefusalError(420, unknown=(0x7FFF,))
         if ask.flaw == "broken attribute":
-            raise Refusal(400)
+            raise RefusalError(400)
 
     def allocate(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
         """RFC 8656, 7.2."""
         session = self.sessions.get(client)
         if session and session["relay"]:
-            raise Refusal(437)
+            raise RefusalError(437)
         if not (session and session["user"] == ask.user):
             quota = self.users[ask.user][0]
             if sum(self.users[one["user"]][0] == quota for one in self.sessions.values()) >= SESSIONS_PER_USER:
-                raise Refusal(486)
+                raise RefusalError(486)
             if session:
                 self.close(client, "replaced", now)
             self.begin(client, ask.user, now)
         self.understood(ask)
         session = self.sessions[client]
         if ask.transport is None:
-            raise Refusal(400)
+            raise RefusalError(400)
         if ask.transport != 17:
-            raise Refusal(442)
+            raise RefusalError(442)
         if ask.family not in (None, 1, 2):
-            raise Refusal(440)
+            raise RefusalError(440)
         session["relay"] = self.take(6 if ask.family == 2 else 4, now, port)
         lifetime, session["expires"] = self.lease(session, ask.lifetime, now)
         self.told.append(("allocated", client, ("port", session["relay"][1])))
@@ -193,7 +197,7 @@ class Reference:
         every = [(self.relay_ips[version], one) for one in PORTS]
         left = [one for one in every if one not in self.taken]
         if not left:
-            raise Refusal(508)
+            raise RefusalError(508)
         rested = [one for one in left if self.resting.get(one, 0) <= now]
         longest = min(self.resting.get(one, 0) for one in left)
         allowed = rested or [one for one in left if self.resting[one] == longest]
@@ -207,16 +211,16 @@ class Reference:
         self.understood(ask)
         session = self.sessions.get(client)
         if session is None or session["relay"] is None:
-            raise Refusal(437)
+            raise RefusalError(437)
         if session["user"] != ask.user:
-            raise Refusal(441)
+            raise RefusalError(441)
         return session
 
     def refresh(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
         """RFC 8656, 8.2."""
         session = self.allocated(client, ask)
         if ask.family is not None and {1: 4, 2: 6}.get(ask.family) != version(session["relay"]):
-            raise Refusal(443)
+            raise RefusalError(443)
         if ask.lifetime == 0:
             self.close(client, "refresh", now)
             return {"lifetime": 0}
@@ -228,7 +232,7 @@ class Reference:
         """CreatePermission (RFC 8656, 10.2): all of the peers, or none."""
         session = self.allocated(client, ask)
         if not ask.peers:
-            raise Refusal(400)
+            raise RefusalError(400)
         peers = self.peers(session, ask)
         self.room(session, {ip for ip, _ in peers})
         session["permissions"] |= dict.fromkeys((ip for ip, _ in peers), now + PERMISSION)
@@ -239,17 +243,17 @@ class Reference:
         """ChannelBind (RFC 8656, 12.2)."""
         session = self.allocated(client, ask)
         if ask.channel is None or not 0x4000 <= ask.channel <= 0x4FFF or not ask.peers:
-            raise Refusal(400)
+            raise RefusalError(400)
         peer = self.peers(session, ask)[0]
         if self.reach(peer[0]) == "in" and peer not in self.owners():
-            raise Refusal(403)
+            raise RefusalError(403)
         channels = session["channels"]
         if channels.get(ask.channel, (peer,))[0] != peer:
-            raise Refusal(400)  # the number is another peer's
+            raise RefusalError(400)  # the number is another peer's
         if any(number != ask.channel and bound == peer for number, (bound, _) in channels.items()):
-            raise Refusal(400)  # the peer has another number
+            raise RefusalError(400)  # the peer has another number
         if ask.channel not in channels and len(channels) >= CHANNELS:
-            raise Refusal(508)
+            raise RefusalError(508)
         self.room(session, {peer[0]})
         channels[ask.channel] = (peer, now + CHANNEL)
         session["permissions"][peer[0]] = now + PERMISSION
@@ -259,10 +263,10 @@ class Reference:
     def peers(self, session: dict[str, Any], ask: Ask) -> list[Endpoint]:
         """The peers by the addresses that they are known by: 443 for the other family, 403 for the forbidden."""
         if any(version(plain(peer)) != version(session["relay"]) for peer in ask.peers):
-            raise Refusal(443)
+            raise RefusalError(443)
         peers = [self.canonical(peer) for peer in ask.peers]
         if any(self.reach(ip) is None for ip, _ in peers):
-            raise Refusal(403)
+            raise RefusalError(403)
         return peers
 
     def canonical(self, peer: Endpoint) -> Endpoint:
@@ -273,7 +277,7 @@ class Reference:
     def room(self, session: dict[str, Any], ips: set[str]) -> None:
         """508 where a session would have too many permissions."""
         if len(session["permissions"].keys() | ips) > PERMISSIONS:
-            raise Refusal(508)
+            raise RefusalError(508)
 
     # The end of things
 

@@ -7,11 +7,13 @@ import struct
 from base64 import b64encode
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -101,6 +103,11 @@ def endpoint(address: Address) -> Endpoint:
     return address.ip, address.port
 
 
+def fail(error: Exception) -> None:
+    """What goes wrong inside fails the test."""
+    raise error
+
+
 class Machine(RuleBasedStateMachine):
     """Draws what is done, does it to both, and compares."""
 
@@ -108,7 +115,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.table = self.make_table()
         self.table.now = START
-        self.rules = Server(self.settings(), self.chance())
+        self.server = Server(self.settings(), self.chance())
         secrets = SharedSecrets(["other", "shared"], REALM, lambda: self.table.now / SECOND)
         static = StaticUsers({user: word for user, word in PASSWORDS.items() if user != CAROL}, REALM)
         limits = Limits(
@@ -120,17 +127,18 @@ class Machine(RuleBasedStateMachine):
         )
         host = Host(relays=tuple(RELAYS.values()))
         grants = Grants(limits, Peers(host, ["203.0.113.0/24", "2001:db8:7::/48"]))
-        self.engine = Engine(self.table, self.rules, Authenticator(static, secrets), grants, lambda: self.table.now)
+        self.engine = Engine(self.table, self.server, Authenticator(static, secrets), grants, lambda: self.table.now)
         self.told: list[Notify] = []
         self.ended = 0
         self.engine.on_event = self.told.append
+        self.engine.on_failure = fail
         self.engine.on_ended = self.count_ended
         self.reference = Reference(
             clients={name: address for name, (_, address) in CLIENTS.items()},
             streams={name for name, (listener, _) in CLIENTS.items() if LISTENERS[listener][0]},
             users={"alice": ("alice", None), "bob": ("bob", None), CAROL: ("carol", 3000)},
             relay_ips={version: external for version, (_, external) in RELAYS.items()},
-            aliases={bind: external for bind, external in RELAYS.values()},
+            aliases=dict(RELAYS.values()),
             reach=reach,
         )
         self.nonces = dict(NONCES)
@@ -140,7 +148,7 @@ class Machine(RuleBasedStateMachine):
     @staticmethod
     def make_table() -> Table:
         """The packet path without sockets."""
-        options = Options(realm=REALM, nonce_secret=bytes(range(32)), relays=list(RELAYS.values()))
+        options = Options(realm=REALM, nonce_secret=bytes(range(32)), limiter_seed=1, relays=list(RELAYS.values()))
         return Table(options, [(kind, Address(*address)) for kind, address in LISTENERS])
 
     @staticmethod
@@ -375,7 +383,7 @@ class Machine(RuleBasedStateMachine):
     def agree(self, out: list[tuple[Address, Address, bytes]], expected: list[Out]) -> None:
         """What left the server is what was to leave it."""
         assert [self.decode(one) for one in out] == expected
-        for _, name, answer in (one for one in expected if one[0] == "answer" and "nonce" in one[2].says):
+        for _, name, _answer in (one for one in expected if one[0] == "answer" and "nonce" in one[2].says):
             nonce = parse(out[0][2]).get(codec.NONCE)
             assert nonce is not None
             self.nonces[name] = (nonce, self.table.now)
@@ -412,7 +420,7 @@ class Machine(RuleBasedStateMachine):
     def flows(self) -> dict[str, int]:
         """The flow of each client that has a session."""
         places = {place: name for name, place in CLIENTS.items()}
-        return {places[one.listener, endpoint(one.client)]: flow for flow, one in self.rules.sessions.items()}
+        return {places[one.listener, endpoint(one.client)]: flow for flow, one in self.server.sessions.items()}
 
     # What must hold
 
@@ -435,7 +443,7 @@ class Machine(RuleBasedStateMachine):
         flows = self.flows()
         assert flows.keys() == self.reference.sessions.keys()
         for name, known in self.reference.sessions.items():
-            session = self.rules.sessions[flows[name]]
+            session = self.server.sessions[flows[name]]
             relay = session.allocation and endpoint(session.allocation.external)
             assert (session.identity.username, session.expires, relay) == (
                 known["user"],
@@ -443,9 +451,9 @@ class Machine(RuleBasedStateMachine):
                 known["relay"],
             )
             assert session.ends == known["ends"]
-        assert sum(self.rules.state.users.values()) == len(self.reference.sessions)
-        ports = self.rules.ports_allocated(4) + self.rules.ports_allocated(6)
-        assert ports == len(self.reference.taken) == len(self.rules.state.relays)
+        assert sum(self.server.state.users.values()) == len(self.reference.sessions)
+        ports = self.server.ports_allocated(4) + self.server.ports_allocated(6)
+        assert ports == len(self.reference.taken) == len(self.server.state.relays)
 
     @invariant()
     def events_are_the_reference_s(self) -> None:
@@ -503,6 +511,7 @@ def first_nonces() -> dict[str, tuple[bytes, int]]:
 
 
 LOOP = asyncio.new_event_loop()
+FOUND = DirectoryBasedExampleDatabase(Path(__file__).parent / "found")  # histories that failed once: to be committed
 NONCES = first_nonces()
 
 
@@ -517,5 +526,7 @@ def test_the_server_is_the_reference() -> None:
     """2,000 histories of 25 steps."""
     run_state_machine_as_test(
         Machine,
-        settings=settings(stateful_step_count=25, suppress_health_check=list(HealthCheck)),
+        settings=settings(
+            max_examples=2000, stateful_step_count=25, suppress_health_check=list(HealthCheck), database=FOUND
+        ),
     )

@@ -179,11 +179,22 @@ def test_blocked() -> None:
     """RFC 8656, 7.2: 403 for a user who was thrown out, until then, and no session; also where one had begun."""
     world = World()
     world.ask(2, Method.ALLOCATE)
-    world.server.block("alice", world.now + SECOND)
+    world.server.block("alice", world.now + SECOND, world.now)
     assert [error(world.allocate(1)), error(world.allocate(2))] == [403, 403]
     assert error(world.allocate(3, user="bob")) is None
     world.now += SECOND
     assert error(world.allocate(1)) is None
+
+
+def test_a_lapsed_block_leaves_nothing() -> None:
+    """It is gone when the next user is blocked; those that hold stay."""
+    world = World()
+    for number in range(100):
+        world.server.block(f"user{number}", world.now + SECOND, world.now)
+    world.server.block("bob", world.now + 3 * SECOND, world.now)
+    world.now += SECOND
+    world.server.block("alice", world.now + SECOND, world.now)
+    assert set(world.server.state.blocked) == {"alice", "bob"}
 
 
 @pytest.mark.parametrize(
@@ -230,7 +241,7 @@ def test_no_port_left() -> None:
 
 
 def test_even_port() -> None:
-    """RFC 8656, 7.2: EVEN-PORT gets even ports, resting ones too when no other is left, then 508; a reservation is 508."""
+    """RFC 8656, 7.2: EVEN-PORT gets even ports, resting ones when no other is left, then 508; so does a reservation."""
     world = World(replace(SETTINGS, ports=(50000, 50003)))
     assert error(world.allocate(9, (Attribute.EVEN_PORT, 1))) == 508
     assert [error(world.allocate(flow, (Attribute.EVEN_PORT, 0))) for flow in (1, 2, 3)] == [None, None, 508]
@@ -257,6 +268,15 @@ def test_unknown_attribute(code: int) -> None:
     effects = world.send(1, wire(Method.ALLOCATE, (code, b""), (0x7ABC, b"abc"), (code, b""), (0x8123, b"fine")))
     assert (error(effects), reply(effects)[Attribute.UNKNOWN_ATTRIBUTES]) == (420, (code, 0x7ABC))
     assert only(effects, Reply)[0].key == identity("alice").key
+
+
+def test_many_unknown_attributes() -> None:
+    """The 420 names some of them: 16,000 codes in each answer that is kept for a retransmission would be megabytes."""
+    world = World()
+    effects = world.send(1, wire(Method.ALLOCATE, *((code, b"") for code in range(0x1000, 0x4E00))))
+    assert reply(effects)[Attribute.UNKNOWN_ATTRIBUTES] == tuple(range(0x1000, 0x1000 + 64))
+    (kept,) = world.session(1).transactions
+    assert len(dict(kept.attributes)[Attribute.UNKNOWN_ATTRIBUTES]) == 64  # type: ignore[arg-type]
 
 
 def test_malformed_attribute() -> None:

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from aioice import stun
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from client import REQUEST, Attributes, build
@@ -61,6 +61,7 @@ def is_before_integrity(found: list[tuple[int, Any]], code: int) -> bool:
     return Attribute.MESSAGE_INTEGRITY_SHA256 not in (codes[: codes.index(code)] if code in codes else codes)
 
 
+@settings(max_examples=2000)
 @given(st.sampled_from(Method), st.sampled_from(Kind), transactions, attribute_lists, st.binary(max_size=40))
 @example(Method.ALLOCATE, Kind.ERROR, bytes(12), [(Attribute.ERROR_CODE, (401, ""))], b"key")
 def test_aioice_reads_ours(
@@ -73,6 +74,7 @@ def test_aioice_reads_ours(
     assert other.check_message_integrity(key)
 
 
+@settings(max_examples=2000)
 @given(st.sampled_from(stun.Method), st.sampled_from(stun.Class), transactions, attribute_lists, st.binary(max_size=40))
 def test_hairpin_reads_aioice(
     method: stun.Method, kind: stun.Class, transaction: bytes, attributes: list[tuple[int, Any]], key: bytes

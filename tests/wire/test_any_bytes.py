@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from client import COOKIE, REQUEST, Attributes, build
@@ -37,6 +37,7 @@ def bodies() -> st.SearchStrategy[bytes]:
     )
 
 
+@settings(max_examples=2000)
 @given(st.binary(max_size=600))
 @example(b"")
 @example(bytes(20))
@@ -47,6 +48,7 @@ def test_random_bytes(data: bytes) -> None:
     asked_everything(data)
 
 
+@settings(max_examples=2000)
 @given(st.integers(0, 0x3FFF), st.binary(min_size=12, max_size=12), st.binary(max_size=600))
 def test_random_attributes(first: int, transaction: bytes, body: bytes) -> None:
     """A true header before whatever comes."""
@@ -54,6 +56,7 @@ def test_random_attributes(first: int, transaction: bytes, body: bytes) -> None:
     asked_everything(struct.pack("!HHI", first, len(body), COOKIE) + transaction + body)
 
 
+@settings(max_examples=2000)
 @given(st.integers(0, 0x3FFF), st.binary(min_size=12, max_size=12), bodies())
 def test_random_values(first: int, transaction: bytes, body: bytes) -> None:
     """Attributes with true lengths make a message whatever their values, but for a FINGERPRINT that is not true."""

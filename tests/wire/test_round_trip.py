@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import client
@@ -14,6 +14,7 @@ Attributes = list[tuple[int, Any]]
 CLASSES = {Kind.REQUEST: 0x000, Kind.INDICATION: 0x010, Kind.SUCCESS: 0x100, Kind.ERROR: 0x110}
 
 
+@settings(max_examples=2000)
 @given(st.integers(0, 0xFFF), st.sampled_from(Kind), transactions, attribute_lists, st.none() | st.binary(max_size=40))
 @example(0xFFF, Kind.ERROR, b"\xff" * 12, [], b"")
 @example(0, Kind.REQUEST, bytes(12), [(Attribute.DATA, b"")], None)
@@ -33,6 +34,7 @@ def test_messages(method: int, kind: Kind, transaction: bytes, attributes: Attri
     assert answer.signed(key or b"") == (key is not None)
 
 
+@settings(max_examples=2000)
 @given(addresses)
 @example(("::ffff:192.0.2.1", 1))
 @example(("::", 0))
@@ -46,6 +48,7 @@ def test_addresses(endpoint: tuple[str, int]) -> None:
     assert (address.port, hash(address)) == (endpoint[1], hash(Address(*endpoint)))
 
 
+@settings(max_examples=2000)
 @given(transactions, addresses)
 def test_xor_addresses_against_our_own(transaction: bytes, endpoint: tuple[str, int]) -> None:
     """The XOR'ed form is the one that the RFC's text gives (RFC 8489, 14.2)."""
@@ -54,6 +57,7 @@ def test_xor_addresses_against_our_own(transaction: bytes, endpoint: tuple[str, 
     assert client.parse(bytes(built)).address(client.XOR_MAPPED_ADDRESS) == (address.ip, address.port)
 
 
+@settings(max_examples=2000)
 @given(st.integers(), st.integers(), st.binary(max_size=20), st.lists(st.tuples(st.integers(), st.none() | st.text())))
 def test_nonsense_is_refused(method: int, kind: int, transaction: bytes, attributes: Attributes) -> None:
     """Values that no message can hold raise ValueError, TypeError or OverflowError, and never stop the interpreter."""

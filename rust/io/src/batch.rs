@@ -8,8 +8,8 @@ use std::os::fd::RawFd;
 
 /// Room before a datagram for the largest header (a Data indication with an IPv6 peer takes 48 bytes).
 pub const HEADROOM: usize = 64;
-/// The largest datagram, and padding behind it.
-pub const DATA: usize = 65_536;
+/// The largest frame: a STUN message of 65,535 bytes behind its header.
+pub const DATA: usize = 65_556;
 const STRIDE: usize = HEADROOM + DATA + 64;
 /// How many datagrams a worker holds at once.
 pub const PLACES: usize = 128;
@@ -152,8 +152,11 @@ fn read_name(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
         libc::AF_INET6 => {
             // SAFETY: the family says that this is a sockaddr_in6, which is smaller than a sockaddr_storage and no more aligned.
             let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
-            Some(SocketAddrV6::new(ip, u16::from_be(name.sin6_port), 0, link(ip, name.sin6_scope_id)).into())
+            let (ip, port) = (Ipv6Addr::from(name.sin6_addr.s6_addr), u16::from_be(name.sin6_port));
+            Some(match ip.to_canonical() {
+                IpAddr::V4(ip) => SocketAddrV4::new(ip, port).into(),
+                IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, link(ip, name.sin6_scope_id)).into(),
+            })
         }
         _ => None,
     }

@@ -114,8 +114,7 @@ impl Bell {
     /// Heard: to be called before looking at what there is, so that nothing is missed.
     pub fn silence(&self) {
         let _ = rustix::io::read(&self.fd, &mut [0u8; 8]);
-        self.rung.store(false, Ordering::SeqCst);
-        std::sync::atomic::fence(Ordering::SeqCst);
+        self.rung.swap(false, Ordering::SeqCst);
     }
 
     /// Readable from `ring` to `silence`.

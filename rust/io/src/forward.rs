@@ -4,14 +4,10 @@ use crate::batch::HEADROOM;
 use crate::mailbox::Packet;
 use crate::outbox::Datagram;
 use crate::worker::Worker;
-use hairpin_proto::channel_data::{self, DATA_INDICATION_HEADER};
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Flow, Transport};
 use hairpin_proto::path::{Arrival, Ask, Framing, Verdict};
 use std::net::SocketAddr;
-
-/// The largest payload of a UDP datagram over IPv4; the kernel refuses a few bytes less over IPv6 options, and that is counted.
-const LARGEST: usize = 65_507;
 
 /// Bytes of a place of the batch: place, start, length.
 type Bytes = (usize, usize, usize);
@@ -67,7 +63,7 @@ impl Worker {
         let bytes = std::mem::take(&mut self.scratch);
         self.make_room(1);
         if let Some(place) = self.batch.put(&bytes) {
-            self.send_frame(slot, (place, HEADROOM, bytes.len()), 0);
+            self.send_frame(slot, (place, HEADROOM, bytes.len()), true);
         }
         self.scratch = bytes;
     }
@@ -85,11 +81,8 @@ impl Worker {
         self.batch.bytes_mut(place, HEADROOM, length).copy_from_slice(&self.scratch);
         let bytes = (place, HEADROOM, length);
         match arrival.slot {
-            Some(slot) => self.send_frame(slot, bytes, 0),
-            None => {
-                self.table.strangers.send(length);
-                self.push_datagram(arrival, bytes);
-            }
+            Some(slot) => self.send_frame(slot, bytes, true),
+            None => self.push_datagram(arrival, bytes),
         }
     }
 
@@ -102,10 +95,13 @@ impl Worker {
 
     /// Two clients of this server meet: within a worker at once, between workers through the owner's ring.
     fn send_inside(&mut self, sender: Option<u32>, to: Flow, from: SocketAddr, payload: Bytes) {
-        if let Some(slot) = self.own_slot(to) {
-            return self.packet_from_peer(slot, from, payload);
-        }
         let Some(slot) = sender else { return };
+        if to.worker() == self.number() {
+            return match self.table.slot(to) {
+                Some(slot) => self.packet_from_peer(slot, from, payload),
+                None => self.table.drop_from(Some(slot), Reason::NoRelay),
+            };
+        }
         let sender = self.table.flow(slot);
         let bytes = self.batch.bytes(payload.0, payload.1, payload.2).into();
         let passed = match self.shared.mailboxes.get(to.worker()) {
@@ -117,59 +113,41 @@ impl Worker {
         }
     }
 
-    /// A flow of this worker, if it lives.
-    fn own_slot(&self, flow: Flow) -> Option<u32> {
-        (flow.worker() == self.number()).then(|| self.table.slot(flow)).flatten()
-    }
-
     /// Give a payload its header where it lies, and send it to the client (RFC 8656, sections 11.3 and 12.7).
     fn send_to_client(&mut self, slot: u32, framing: Framing, (place, start, length): Bytes) {
-        let size = match framing {
-            Framing::Channel(number) => {
-                self.batch.bytes_mut(place, start - 4, 4).copy_from_slice(&channel_data::header(number, length));
-                4
-            }
-            Framing::Data(peer) => {
-                let transaction = self.next_indication();
-                let mut header = [0; DATA_INDICATION_HEADER];
-                let size = channel_data::data_indication_header(&mut header, peer, length, transaction);
-                self.batch.bytes_mut(place, start - size, size).copy_from_slice(&header[..size]);
-                size
-            }
-        };
-        let stream = self.table.session(slot).is_some_and(|session| session.connection.is_some());
-        let padded = stream || matches!(framing, Framing::Data(_));
-        let padding = if padded { length.wrapping_neg() % 4 } else { 0 };
-        if size == 0 || (!stream && size + length + padding > LARGEST) {
+        let transaction = self.next_indication();
+        let Some(transport) = self.transport(slot) else { return };
+        let Some(head) = framing.head(length, transport, transaction) else {
             return self.table.drops.count(Reason::TooLarge);
-        }
-        self.batch.bytes_mut(place, start + length, padding).fill(0);
-        self.send_frame(slot, (place, start - size, size + length), padding);
+        };
+        let size = head.bytes().len();
+        self.batch.bytes_mut(place, start - size, size).copy_from_slice(head.bytes());
+        self.batch.bytes_mut(place, start + length, head.padding).fill(0);
+        self.send_frame(slot, (place, start - size, size + length + head.padding), false);
     }
 
-    /// A whole frame to the client, with `padding` zero bytes that lie behind it.
-    fn send_frame(&mut self, slot: u32, (place, start, length): Bytes, padding: usize) {
+    /// A whole frame to the client. An answer finds room in a queue that is full of relayed data.
+    fn send_frame(&mut self, slot: u32, (place, start, length): Bytes, answer: bool) {
         let Some(session) = self.table.session(slot) else { return };
-        let length = length + padding;
-        match session.connection {
-            Some(connection) => {
-                let bytes = self.batch.bytes(place, start, length);
-                if self.streams.push(connection, bytes) {
-                    self.table.count_sent(slot, length);
-                } else {
-                    self.table.drops.count(Reason::SlowReader);
-                }
-            }
-            None => {
-                let arrival = Arrival { five_tuple: session.five_tuple, transport: Transport::Udp, slot: Some(slot) };
-                self.table.count_sent(slot, length);
-                self.push_datagram(&arrival, (place, start, length));
-            }
+        let Some(connection) = session.connection else {
+            let arrival = Arrival { five_tuple: session.five_tuple, transport: Transport::Udp, slot: Some(slot) };
+            return self.push_datagram(&arrival, (place, start, length));
+        };
+        if self.streams.push(connection, self.batch.bytes(place, start, length), answer) {
+            self.table.book(Some(slot)).send(length);
+        } else {
+            self.table.drops.count(Reason::SlowReader);
         }
+    }
+
+    fn transport(&self, slot: u32) -> Option<Transport> {
+        let stream = self.table.session(slot)?.connection.is_some();
+        Some(if stream { Transport::Tcp } else { Transport::Udp })
     }
 
     /// The answer goes out from the address and port that the client used (RFC 8489, section 6.3.1.1).
     fn push_datagram(&mut self, arrival: &Arrival, (place, start, length): Bytes) {
+        self.table.book(arrival.slot).send(length);
         let Some(listener) = self.listener(arrival.five_tuple.listener) else { return };
         let source = listener.address.ip().is_unspecified().then(|| arrival.five_tuple.local.ip());
         let (fd, to) = (std::os::fd::AsRawFd::as_raw_fd(&listener.socket), arrival.five_tuple.client);

@@ -4,7 +4,7 @@ use crate::events::Bell;
 use crate::sockets::RelaySocket;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use hairpin_proto::flow::Flow;
-use hairpin_proto::table::{Command, Rates};
+use hairpin_proto::table::Command;
 use std::io;
 use std::net::SocketAddr;
 
@@ -16,8 +16,8 @@ pub enum Letter {
     Command(Flow, Command<RelaySocket>, u64),
     /// Read the worker's figures.
     Totals(u64),
-    /// Other limits.
-    Rates(Rates),
+    /// Requests a second of each session.
+    SessionRate(u32),
     /// End the thread.
     Stop,
 }

@@ -115,7 +115,7 @@ fn send_many(datagrams: &[Datagram], batch: &Batch, refused: &mut impl FnMut(&Da
         header.msg_iov = &raw mut vectors[index];
         header.msg_iovlen = 1;
         if let Some(source) = datagram.source {
-            header.msg_controllen = write_source(&mut controls[index], source);
+            header.msg_controllen = write_source(&mut controls[index], source, datagram.to);
             header.msg_control = (&raw mut controls[index]).cast();
         }
     }
@@ -157,8 +157,9 @@ fn name(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     }
 }
 
-/// IP_PKTINFO or IPV6_PKTINFO with the source address alone: the header of 16 bytes, then the structure, padded to 8.
-fn write_source(control: &mut Control, source: IpAddr) -> usize {
+/// IP_PKTINFO or IPV6_PKTINFO with the source address, and the link where it belongs to one: the header of 16 bytes, then the
+/// structure, padded to 8.
+fn write_source(control: &mut Control, source: IpAddr, to: SocketAddr) -> usize {
     let (level, kind, length, space) = match source {
         IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO, 16 + 12, 32),
         IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 16 + 20, 40),
@@ -168,7 +169,11 @@ fn write_source(control: &mut Control, source: IpAddr) -> usize {
     control.0[12..16].copy_from_slice(&i32::to_ne_bytes(kind));
     match source {
         IpAddr::V4(ip) => control.0[20..24].copy_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => control.0[16..32].copy_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => {
+            let link = if let SocketAddr::V6(to) = to { to.scope_id() } else { 0 };
+            control.0[16..32].copy_from_slice(&ip.octets());
+            control.0[32..36].copy_from_slice(&link.to_ne_bytes());
+        }
     }
     space
 }

@@ -7,7 +7,7 @@ use crate::sockets::{self, Bound, RelaySocket};
 use crate::worker::{Listener, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
 use hairpin_proto::session::Relay;
-use hairpin_proto::table::{Command, Context, Rates};
+use hairpin_proto::table::{Command, Context};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -46,8 +46,8 @@ impl Listeners {
 }
 
 impl Server {
-    /// Workers over bound listeners; they serve from `start` on. `seed` gives each worker a seed.
-    pub fn new(context: Context, listeners: Listeners, seed: u64) -> io::Result<Self> {
+    /// Workers over bound listeners; they serve from `start` on.
+    pub fn new(context: Context, listeners: Listeners) -> io::Result<Self> {
         let mailboxes = (0..listeners.workers).map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?;
         let shared = Arc::new(Shared { context: Arc::new(context), events: Events::new()?, mailboxes });
         let known = listeners.bound.iter().map(|(_, bound)| (bound.address, bound.receive_buffer)).collect();
@@ -57,10 +57,10 @@ impl Server {
                 share.push(Listener { index, address: bound.address, transport, socket });
             }
         }
-        let waiting = shares.into_iter().zip(0..).map(|(share, number)| {
-            let seed = seed.rotate_left(number) ^ (u64::from(number) << 56);
-            Worker::new(Arc::clone(&shared), number as usize, share, seed)
-        });
+        let waiting = shares
+            .into_iter()
+            .zip(0u32..)
+            .map(|(share, number)| Worker::new(Arc::clone(&shared), number as usize, share));
         let waiting = waiting.collect::<io::Result<Vec<_>>>()?;
         Ok(Self { shared, listeners: known, waiting, threads: Vec::new() })
     }
@@ -73,7 +73,7 @@ impl Server {
     /// Serve.
     pub fn start(&mut self) -> io::Result<()> {
         for (worker, number) in self.waiting.drain(..).zip(0..) {
-            let thread = std::thread::Builder::new().name(format!("hairpin-{number}")).spawn(move || worker.run())?;
+            let thread = std::thread::Builder::new().name(format!("hairpin-{number}")).spawn(move || run(worker))?;
             self.threads.push(thread);
         }
         Ok(())
@@ -113,9 +113,11 @@ impl Server {
         self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Totals(token)));
     }
 
-    /// Other limits for all workers.
-    pub fn set_rates(&self, rates: Rates) {
-        self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Rates(rates)));
+    /// Requests a second of a source, a session and a user; 0 for no limit.
+    pub fn set_rates(&self, source: u32, session: u32, user: u32) {
+        self.shared.context.sources.set_rate(source);
+        self.shared.context.users.set_rate(user);
+        self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::SessionRate(session)));
     }
 
     /// Bind a relayed transport address now, and hand it to the flow's owner.
@@ -126,6 +128,13 @@ impl Server {
         }
         self.post(flow, Command::OpenRelay(Relay { external, deadline, socket }), 0);
         Ok(())
+    }
+}
+
+/// A worker that panics would leave its clients without service and unnoticed; the process ends instead, and is started again.
+fn run(worker: Worker) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run())).is_err() {
+        std::process::abort();
     }
 }
 

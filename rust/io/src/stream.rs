@@ -4,8 +4,10 @@ use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use std::io::{self, ErrorKind};
 
-/// The most that waits for a slow reader; more is dropped in whole frames.
+/// The most relayed data that waits for a slow reader; more is dropped in whole frames.
 const QUEUE: usize = 512 << 10;
+/// Room behind it for answers: over TCP a client does not ask again.
+const ANSWERS: usize = 64 << 10;
 /// A stranger proves its credentials, and a message is completed, within this time.
 pub const PATIENCE: u64 = 30_000_000_000;
 
@@ -69,8 +71,9 @@ impl Stream {
     }
 
     /// Queue a whole frame; false where the reader is too slow for it.
-    pub fn push(&mut self, frame: &[u8]) -> bool {
-        let fits = self.queue.len() - self.sent + frame.len() <= QUEUE;
+    pub fn push(&mut self, frame: &[u8], answer: bool) -> bool {
+        let room = if answer { QUEUE + ANSWERS } else { QUEUE };
+        let fits = self.queue.len() - self.sent + frame.len() <= room;
         if fits {
             self.queue.extend_from_slice(frame);
         }
@@ -104,9 +107,12 @@ impl Stream {
         (!self.partial.is_empty() && now >= self.partial_since + PATIENCE).then_some("half message")
     }
 
+    /// What was sent is moved out of the way once it is the larger part.
     fn compact(&mut self) -> Flow {
-        self.queue.drain(..self.sent);
-        self.sent = 0;
+        if self.sent > self.queue.len() / 2 {
+            self.queue.drain(..self.sent);
+            self.sent = 0;
+        }
         Flow::Waiting
     }
 }

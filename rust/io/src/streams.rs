@@ -5,12 +5,15 @@ use crate::worker::{Token, Worker};
 use hairpin_proto::channel_data::{frame_length, Frame};
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{FiveTuple, Transport};
-use hairpin_proto::path::Arrival;
+use hairpin_proto::limiter;
+use hairpin_proto::path::{Arrival, LARGEST_REQUEST};
 use rustix::event::epoll;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
+/// A stranger has nothing to relay, and no request is this long.
+const STRANGERS_FRAME: usize = LARGEST_REQUEST;
 /// Room for an unfinished frame and one read behind it.
 pub const INPUT: usize = 2 * READ;
 const READ: usize = 66 << 10;
@@ -41,9 +44,11 @@ impl Streams {
     }
 
     /// Queue a frame, to be written after the batch in hand; false where the reader is too slow.
-    pub fn push(&mut self, place: u32, frame: &[u8]) -> bool {
-        let taken = self.get(place).is_some_and(|stream| stream.push(frame));
-        if self.waiting.last() != Some(&place) {
+    pub fn push(&mut self, place: u32, frame: &[u8], answer: bool) -> bool {
+        let Some(stream) = self.get(place) else { return false };
+        let taken = stream.push(frame, answer);
+        let waits = stream.watched.contains(epoll::EventFlags::OUT); // the socket will say when it takes more
+        if !waits && self.waiting.last() != Some(&place) {
             self.waiting.push(place);
         }
         taken
@@ -52,30 +57,32 @@ impl Streams {
     /// The client proved its credentials, or ended its session and is a stranger again.
     pub fn set_stranger(&mut self, place: u32, ip: IpAddr, since: Option<u64>) {
         let Some(stream) = self.get(place) else { return };
-        let was = std::mem::replace(&mut stream.stranger_since, since).is_some();
-        match (was, since.is_some()) {
+        match (stream.stranger_since.is_some(), since.is_some()) {
             (true, false) => self.forget_stranger(ip),
             (false, true) => self.count_stranger(ip),
-            _ => {}
+            _ => return, // a login that failed gives a stranger no more time
+        }
+        if let Some(stream) = self.get(place) {
+            stream.stranger_since = since;
         }
     }
 
     fn admits(&self, ip: IpAddr) -> bool {
         self.stranger_count < STRANGERS
-            && self.strangers.get(&source(ip)).is_none_or(|count| *count < STRANGERS_A_SOURCE)
+            && self.strangers.get(&limiter::source(ip)).is_none_or(|count| *count < STRANGERS_A_SOURCE)
     }
 
     fn count_stranger(&mut self, ip: IpAddr) {
-        *self.strangers.entry(source(ip)).or_default() += 1;
+        *self.strangers.entry(limiter::source(ip)).or_default() += 1;
         self.stranger_count += 1;
     }
 
     fn forget_stranger(&mut self, ip: IpAddr) {
         self.stranger_count -= 1;
-        if let Some(count) = self.strangers.get_mut(&source(ip)) {
+        if let Some(count) = self.strangers.get_mut(&limiter::source(ip)) {
             *count -= 1;
             if *count == 0 {
-                self.strangers.remove(&source(ip));
+                self.strangers.remove(&limiter::source(ip));
             }
         }
     }
@@ -94,14 +101,6 @@ impl Streams {
             self.forget_stranger(ip);
         }
         Some(stream)
-    }
-}
-
-/// An IPv4 address, or the /64 of an IPv6 address.
-fn source(ip: IpAddr) -> u64 {
-    match ip {
-        IpAddr::V4(ip) => u64::from(u32::from(ip)),
-        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
     }
 }
 
@@ -171,7 +170,7 @@ impl Worker {
             return Err("disconnected");
         }
         let whole = &input[..kept + count];
-        let used = self.judge_frames(slot, whole)?;
+        let used = self.judge_frames(place, slot, whole)?;
         let now = self.now;
         if let Some(stream) = self.streams.get(place) {
             stream.keep_partial(&whole[used..], now, used > 0 || kept == 0);
@@ -179,12 +178,14 @@ impl Worker {
         Ok(())
     }
 
-    fn judge_frames(&mut self, slot: u32, whole: &[u8]) -> Result<usize, &'static str> {
+    fn judge_frames(&mut self, place: u32, slot: u32, whole: &[u8]) -> Result<usize, &'static str> {
         let Some(five_tuple) = self.table.session(slot).map(|session| session.five_tuple) else { return Ok(0) };
         let arrival = Arrival { five_tuple, transport: Transport::Tcp, slot: Some(slot) };
         let mut used = 0;
         loop {
-            match frame_length(&whole[used..]) {
+            let next = frame_length(&whole[used..]);
+            let next = if self.is_no_request(place, whole[used..].first(), next) { Frame::Broken } else { next };
+            match next {
                 Frame::Length(length) if used + length <= whole.len() => {
                     self.packet_from_elsewhere(&arrival, &whole[used..used + length]);
                     used += length;
@@ -196,6 +197,13 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Whether a stranger sends what is no request: ChannelData (as HTTP looks here), or too much.
+    fn is_no_request(&mut self, place: u32, first: Option<&u8>, next: Frame) -> bool {
+        let stranger = self.streams.get(place).is_some_and(|stream| stream.stranger_since.is_some());
+        let channel_data = first.is_some_and(|first| first >> 6 == 1);
+        stranger && (channel_data || matches!(next, Frame::Length(length) if length > STRANGERS_FRAME))
     }
 
     /// Write to a client that could not take all before.
@@ -244,7 +252,7 @@ impl Worker {
         else {
             return;
         };
-        drop(self.streams.take(place, client.ip()));
+        self.drop_stream(place, client.ip());
         if let Some((counters, _relay)) = self.table.remove(slot) {
             if known {
                 self.shared.events.tell(crate::events::Event::Closed(flow, reason, counters));
@@ -252,7 +260,7 @@ impl Worker {
         }
     }
 
-    /// Python ended the session and the connection with it; what was queued before goes out if the socket takes it at once.
+    /// The connection ends; what was queued before goes out if the socket takes it at once.
     pub(crate) fn drop_stream(&mut self, place: u32, ip: IpAddr) {
         if let Some(mut stream) = self.streams.take(place, ip) {
             let _ = stream.write();

@@ -9,7 +9,7 @@ use crate::sockets::RelaySocket;
 use crate::streams::{Streams, INPUT};
 use hairpin_proto::flow::{FiveTuple, Flow, Transport};
 use hairpin_proto::path::Arrival;
-use hairpin_proto::table::{Command, Context, Outcome, Rates, Table};
+use hairpin_proto::table::{Command, Context, Outcome, Table};
 use rustix::event::{epoll, Timespec};
 use rustix::fd::OwnedFd;
 use socket2::Socket;
@@ -101,10 +101,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker with its listeners; `seed` makes its choices unpredictable.
-    pub fn new(shared: Arc<Shared>, number: usize, listeners: Vec<Listener>, seed: u64) -> io::Result<Self> {
+    /// A worker with its listeners.
+    pub fn new(shared: Arc<Shared>, number: usize, listeners: Vec<Listener>) -> io::Result<Self> {
         let worker = Self {
-            table: Table::new(Arc::clone(&shared.context), Rates::default(), number as u8, seed),
+            table: Table::new(Arc::clone(&shared.context), number as u8),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             shared,
             listeners,
@@ -114,7 +114,7 @@ impl Worker {
             scratch: Vec::new(),
             input: vec![0; INPUT].into(),
             now: clock::now(),
-            indications: u128::from(seed) << 32,
+            indications: u128::from(clock::now()) << 64 | (number as u128) << 56,
             resting: Vec::new(),
             number,
             ticked: 0,
@@ -135,8 +135,11 @@ impl Worker {
             ready.clear();
             // Interrupted: nothing is ready, and the next round asks again.
             let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout);
-            self.now = clock::now();
+            if ready.is_empty() {
+                self.now = clock::now(); // a tick has its time, too
+            }
             for event in &ready {
+                self.now = clock::now();
                 if !self.serve(Token::read(event.data), event.flags) {
                     return;
                 }
@@ -175,9 +178,8 @@ impl Worker {
         let (first, count) = self.batch.receive(listener.socket.as_raw_fd(), CLIENT_BATCH);
         for place in first..first + count {
             let Some(Received { length, from, to, .. }) = self.batch.received(place) else { continue };
-            let client = SocketAddr::new(from.ip().to_canonical(), from.port());
             let local = to.map_or(address, |ip| SocketAddr::new(ip, address.port()));
-            let five_tuple = FiveTuple { listener: index, client, local };
+            let five_tuple = FiveTuple { listener: index, client: from, local };
             let arrival = Arrival { five_tuple, transport: Transport::Udp, slot: self.table.find(&five_tuple) };
             self.packet_from_client(&arrival, place, length);
         }
@@ -189,7 +191,7 @@ impl Worker {
         let (first, count) = self.batch.receive(relay.socket.raw(), RELAY_BATCH);
         for place in first..first + count {
             if let Some(received) = self.batch.received(place) {
-                let from = SocketAddr::new(received.from.ip().to_canonical(), received.from.port());
+                let from = SocketAddr::new(received.from.ip(), received.from.port()); // as permissions name it
                 self.packet_from_peer(slot, from, (place, HEADROOM, received.length));
             }
         }
@@ -215,7 +217,7 @@ impl Worker {
             match letter {
                 Letter::Command(flow, command, token) => self.command(flow, command, token),
                 Letter::Totals(token) => self.tell_totals(token),
-                Letter::Rates(rates) => self.table.set_rates(rates),
+                Letter::SessionRate(rate) => self.table.set_session_rate(rate),
                 Letter::Stop => {
                     self.flush();
                     self.write_streams();
@@ -232,8 +234,10 @@ impl Worker {
     }
 
     fn command(&mut self, flow: Flow, command: Command<RelaySocket>, token: u64) {
-        if matches!(command, Command::Close { .. }) {
-            self.flush();
+        let relaying =
+            self.table.slot(flow).and_then(|slot| self.table.session(slot)).is_some_and(|s| s.relay.is_some());
+        if matches!(command, Command::Counters) || relaying && matches!(command, Command::Close { .. }) {
+            self.flush(); // what was counted as sent has been, and no socket closes with packets waiting
         }
         let (opens, installs) = (matches!(command, Command::OpenRelay(_)), matches!(command, Command::InstallKey(..)));
         let outcome = self.table.apply(flow, command, self.now, &mut self.scratch);
@@ -275,13 +279,14 @@ impl Worker {
 
     fn watch_relay(&mut self, slot: u32) {
         if let Some(relay) = self.table.session(slot).and_then(|session| session.relay.as_ref()) {
+            // Unwatched it is deaf, which its client finds out as it would with a peer that is silent.
             self.watch(relay.socket.0.as_fd(), Token::Relay(slot), epoll::EventFlags::IN);
         }
     }
 
-    /// epoll refuses only where the kernel has no memory: the socket is then silent until it is closed.
-    pub(crate) fn watch(&self, socket: BorrowedFd<'_>, token: Token, flags: epoll::EventFlags) {
-        let _ = epoll::add(&self.epoll, socket, token.data(), flags);
+    /// False where the kernel has no memory for it.
+    pub(crate) fn watch(&self, socket: BorrowedFd<'_>, token: Token, flags: epoll::EventFlags) -> bool {
+        epoll::add(&self.epoll, socket, token.data(), flags).is_ok()
     }
 
     /// A listener rests until the next tick.
@@ -299,13 +304,15 @@ impl Worker {
         self.ticked = self.now;
         self.close_overdue();
         for place in std::mem::take(&mut self.resting) {
-            if let Some(listener) = self.listeners.get(place) {
-                self.watch(listener.socket.as_fd(), Token::Listener(place as u32), epoll::EventFlags::IN);
+            let Some(listener) = self.listeners.get(place) else { continue };
+            if !self.watch(listener.socket.as_fd(), Token::Listener(place as u32), epoll::EventFlags::IN) {
+                self.resting.push(place);
             }
         }
     }
 
-    fn tell_totals(&self, token: u64) {
+    fn tell_totals(&mut self, token: u64) {
+        self.flush();
         self.shared.events.tell(Event::Totals(Box::new(Totals {
             token,
             worker: self.number,

@@ -13,6 +13,8 @@ use crate::writer::Writer;
 use std::net::SocketAddr;
 
 const AMPLIFICATION: usize = 3;
+/// The most codes in a 420: clients look for one or two, and a request has room for 16,000 of them.
+const UNKNOWN_CODES: usize = 64;
 
 impl<S> Table<S> {
     /// Binding (RFC 8489, section 12): the reflexive transport address, or 420.
@@ -23,10 +25,10 @@ impl<S> Table<S> {
         now: u64,
         scratch: &mut Vec<u8>,
     ) -> Result<Verdict, Reason> {
-        if !self.sources.allow_source(at.five_tuple.client.ip(), now) {
+        if !self.context.sources.allow_source(at.five_tuple.client.ip(), now) {
             return Err(Reason::OverSource);
         }
-        let unknown: Vec<u16> = message.unknown().collect();
+        let unknown: Vec<u16> = message.unknown().take(UNKNOWN_CODES).collect();
         if !unknown.is_empty() {
             let reason = "Unknown Attribute";
             error(message, 420, reason, &[(code::UNKNOWN_ATTRIBUTES, Value::Codes(unknown))], scratch);
@@ -37,7 +39,7 @@ impl<S> Table<S> {
             writer.put(code::XOR_MAPPED_ADDRESS, &Value::Address(at.five_tuple.client));
             writer.finish(None, message.has_fingerprint());
         }
-        proportionate(at, message, scratch).then_some(Verdict::Answer).ok_or(Reason::OverSource)
+        proportionate(at, message, scratch).then_some(Verdict::Answer).ok_or(Reason::Disproportionate)
     }
 
     /// 401 for a request that Python refused, by the same code as 401s from here; false where it would be too large.
@@ -102,4 +104,42 @@ fn proportionate<B: AsRef<[u8]>>(at: &Arrival, message: &Message<B>, answer: &[u
         SocketAddr::V6(_) => 40 + 8,
     };
     at.transport == Transport::Tcp || answer.len() + headers <= AMPLIFICATION * (message.bytes().len() + headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::FiveTuple;
+    use crate::index::RelayIndex;
+    use crate::limiter::Buckets;
+    use crate::nonce::Nonces;
+    use crate::table::Context;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_420_names_some_unknown_attributes_and_not_all() {
+        let any = "192.0.2.1:1".parse().unwrap();
+        let context = Context {
+            index: RelayIndex::new(&[]),
+            realm: "realm".into(),
+            nonces: Nonces::new([0; 32]),
+            closed: Vec::new(),
+            sources: Buckets::new(0, 0),
+            users: Buckets::new(0, 0),
+        };
+        let mut table = Table::<()>::new(Arc::new(context), 0);
+        let codes: Vec<u16> = (0x1000..0x1400).collect();
+        let (mut request, mut answer) = (Vec::new(), Vec::new());
+        request.extend([0, 1]);
+        request.extend(u16::try_from(4 * codes.len()).unwrap().to_be_bytes());
+        request.extend([0x21, 0x12, 0xA4, 0x42]);
+        request.extend([7; 12]);
+        request.extend(codes.iter().flat_map(|code| (u32::from(*code) << 16).to_be_bytes()));
+        let five_tuple = FiveTuple { listener: 0, client: any, local: any };
+        let arrival = Arrival { five_tuple, transport: Transport::Tcp, slot: None };
+        assert!(matches!(table.from_client(&arrival, &request, 0, &mut answer), Verdict::Answer));
+        let message = Message::decode(&answer[..]).unwrap();
+        let named = Some(Value::Codes(codes[..UNKNOWN_CODES].to_vec()));
+        assert_eq!(message.value(code::UNKNOWN_ATTRIBUTES), named);
+    }
 }

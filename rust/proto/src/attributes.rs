@@ -110,6 +110,9 @@ attributes! {
     (FINGERPRINT, 0x8028, Wire::Fingerprint, "CRC-32 of the message up to here."),
 }
 
+// `Message::malformed` has a bit for each row.
+const _: () = assert!(TABLE.len() <= 64);
+
 /// The row of a code.
 #[must_use]
 pub fn row(code: u16) -> Option<&'static Row> {

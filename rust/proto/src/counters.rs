@@ -85,7 +85,7 @@ reasons! {
     OverRate = "over_rate",
     /// Over the requests a second of a session or a user.
     OverRequests = "over_requests",
-    /// Over the answers a second of a source, or larger than a stranger may get.
+    /// Over the answers a second of a source, or its connections.
     OverSource = "over_source",
     /// The queue to the rules was full.
     QueueFull = "queue_full",
@@ -93,6 +93,8 @@ reasons! {
     RingFull = "ring_full",
     /// The kernel refused to send it.
     Refused = "refused",
+    /// The answer would be more than three times a stranger's datagram.
+    Disproportionate = "disproportionate",
     /// Larger than a datagram to the client can be.
     TooLarge = "too_large",
     /// A TCP client that reads too slowly.

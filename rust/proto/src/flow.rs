@@ -1,6 +1,6 @@
 //! A flow: one five-tuple, named by a number that is never reused by mistake.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What carries a client's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,9 +62,4 @@ pub struct FiveTuple {
     pub client: SocketAddr,
     /// The address of ours that the client used.
     pub local: SocketAddr,
-}
-
-/// A v4-mapped IPv6 address is the IPv4 address in it.
-pub fn canonical_ip(ip: IpAddr) -> IpAddr {
-    ip.to_canonical()
 }

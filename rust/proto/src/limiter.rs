@@ -3,21 +3,23 @@
 use std::fmt;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::FixedState;
 
 const SECOND: u64 = 1_000_000_000;
 const SLOTS: usize = 4096;
 
-/// A bucket of requests for each key, of one second's worth, in memory that does not grow.
+/// A bucket of requests for each key, of one second's worth, in memory that does not grow; all workers share it and none locks.
 ///
 /// A key has two slots out of 4096 and shares them with strangers; it is refused only where both are empty, so one
 /// flood seldom hurts another source, and no source gets more than its rate. A slot holds the time at which it
 /// will be full again.
 pub struct Buckets {
-    interval: Option<u64>,
+    /// Nanoseconds that a request takes, 0 for no limit.
+    interval: AtomicU64,
     hash: FixedState,
-    slots: Box<[u64]>,
+    slots: Box<[AtomicU64]>,
 }
 
 impl fmt::Debug for Buckets {
@@ -30,34 +32,49 @@ impl Buckets {
     /// Buckets of `rate` requests a second, 0 for no limit; the seed makes who shares with whom unpredictable.
     #[must_use]
     pub fn new(rate: u32, seed: u64) -> Self {
-        let interval = SECOND.checked_div(rate.into());
-        let slots = if interval.is_some() { SLOTS } else { 0 };
-        Self { interval, hash: FixedState::with_seed(seed), slots: vec![0; slots].into() }
+        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        let buckets = Self { interval: AtomicU64::new(0), hash: FixedState::with_seed(seed), slots };
+        buckets.set_rate(rate);
+        buckets
     }
 
-    /// Takes one request of a source: an IPv4 address, or the /64 of an IPv6 address.
-    pub fn allow_source(&mut self, ip: IpAddr, now: u64) -> bool {
-        let key = match ip.to_canonical() {
-            // beside the /64 prefixes: 0:ffff::/32 is no address of anybody
-            IpAddr::V4(ip) => 0x0000_FFFF_0000_0000 | u64::from(u32::from(ip)),
-            IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
-        };
-        self.allow_key(key, now)
+    /// Another rate from now on.
+    pub fn set_rate(&self, rate: u32) {
+        self.interval.store(SECOND.checked_div(rate.into()).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Takes one request of a key.
-    pub fn allow_key(&mut self, key: u64, now: u64) -> bool {
-        let Some(interval) = self.interval else { return true };
+    /// Takes one request of a source.
+    pub fn allow_source(&self, ip: IpAddr, now: u64) -> bool {
+        self.allow_key(source(ip), now)
+    }
+
+    /// Takes one request of a key. Two workers that ask at once may both be let through: no more than that.
+    pub fn allow_key(&self, key: u64, now: u64) -> bool {
+        let interval = self.interval.load(Ordering::Relaxed);
+        if interval == 0 {
+            return true;
+        }
         let hash = self.hash.hash_one(key);
-        let (one, two) = (hash as usize % SLOTS, (hash >> 32) as usize % SLOTS);
-        let next = self.slots[one].min(self.slots[two]).max(now).saturating_add(interval);
+        let places = [hash as usize % SLOTS, (hash >> 32) as usize % SLOTS];
+        let [one, two] = places.map(|place| self.slots[place].load(Ordering::Relaxed));
+        let next = one.min(two).max(now).saturating_add(interval);
         if next > now.saturating_add(SECOND) {
             return false;
         }
-        for slot in [one, two] {
-            self.slots[slot] = self.slots[slot].max(next);
+        for place in places {
+            self.slots[place].fetch_max(next, Ordering::Relaxed);
         }
         true
+    }
+}
+
+/// What limits count as one source: an IPv4 address, or the /64 of an IPv6 address.
+#[must_use]
+pub fn source(ip: IpAddr) -> u64 {
+    match ip.to_canonical() {
+        // beside the /64 prefixes: 0:ffff::/32 is no address of anybody
+        IpAddr::V4(ip) => 0x0000_FFFF_0000_0000 | u64::from(u32::from(ip)),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
     }
 }
 
@@ -75,6 +92,13 @@ impl Bucket {
     #[must_use]
     pub fn new(rate: u64) -> Self {
         Self { rate, level: i128::from(rate) * i128::from(SECOND), at: 0 }
+    }
+
+    /// Another rate from now on; what is left is left.
+    pub fn set_rate(&mut self, rate: u64) {
+        if self.rate != rate {
+            *self = Self { at: self.at, ..Self::new(rate) };
+        }
     }
 
     /// Takes an amount. One that is larger than the bucket is let through when it is full, and paid for afterwards.
@@ -103,23 +127,23 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn allowed(buckets: &mut Buckets, source: &str, now: u64) -> usize {
+    fn allowed(buckets: &Buckets, source: &str, now: u64) -> usize {
         (0..1000).filter(|_| buckets.allow_source(ip(source), now)).count()
     }
 
     #[test]
     fn a_source_has_its_rate_and_no_more() {
-        let mut buckets = Buckets::new(10, 1);
+        let buckets = Buckets::new(10, 1);
         let now = 77 * SECOND;
-        assert_eq!(allowed(&mut buckets, "192.0.2.1", now), 10);
-        assert_eq!(allowed(&mut buckets, "192.0.2.1", now + SECOND / 10), 1);
-        assert_eq!(allowed(&mut buckets, "192.0.2.1", now + 9 * SECOND), 10);
-        assert_eq!(allowed(&mut buckets, "192.0.2.1", now), 0);
+        assert_eq!(allowed(&buckets, "192.0.2.1", now), 10);
+        assert_eq!(allowed(&buckets, "192.0.2.1", now + SECOND / 10), 1);
+        assert_eq!(allowed(&buckets, "192.0.2.1", now + 9 * SECOND), 10);
+        assert_eq!(allowed(&buckets, "192.0.2.1", now), 0);
     }
 
     #[test]
     fn a_source_is_an_address_or_a_subnet() {
-        let mut buckets = Buckets::new(1, 1);
+        let buckets = Buckets::new(1, 1);
         assert!(buckets.allow_source(ip("192.0.2.1"), 0));
         assert!(!buckets.allow_source(ip("::ffff:192.0.2.1"), 0));
         assert!(buckets.allow_source(ip("192.0.2.2"), 0));
@@ -130,13 +154,13 @@ mod tests {
 
     #[test]
     fn a_rate_of_zero_limits_nothing() {
-        assert_eq!(allowed(&mut Buckets::new(0, 1), "192.0.2.1", 0), 1000);
+        assert_eq!(allowed(&Buckets::new(0, 1), "192.0.2.1", 0), 1000);
         assert!(Bucket::new(0).take(u64::MAX, 0));
     }
 
     #[test]
     fn a_hundred_floods_leave_nearly_all_others_alone() {
-        let mut buckets = Buckets::new(5, 9);
+        let buckets = Buckets::new(5, 9);
         for key in 0..100 {
             assert_eq!((0..50).filter(|_| buckets.allow_key(key, 0)).count(), 5);
         }
@@ -147,7 +171,7 @@ mod tests {
     #[test]
     fn any_rate_and_time_is_taken() {
         for rate in [1, 3, u32::MAX] {
-            let mut buckets = Buckets::new(rate, 0);
+            let buckets = Buckets::new(rate, 0);
             assert!(buckets.allow_key(1, 0));
             buckets.allow_key(1, u64::MAX);
         }

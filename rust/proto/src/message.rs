@@ -256,10 +256,10 @@ impl<B: AsRef<[u8]>> Message<B> {
     /// a code counts, but every XOR-PEER-ADDRESS.
     pub fn malformed(&self) -> impl Iterator<Item = u16> + '_ {
         let transaction = self.transaction();
-        let mut seen = 0_u32; // a bit for each row
+        let mut seen = 0_u64; // a bit for each row
         self.attributes().filter_map(move |(code, value)| {
             let index = attributes::TABLE.iter().position(|row| row.code == code)?;
-            let bit = 1 << index;
+            let bit = 1_u64 << index;
             if !attributes::required(code) || seen & bit != 0 {
                 return None;
             }

@@ -5,13 +5,20 @@
 
 use crate::attributes::code;
 use crate::channel_data;
-use crate::counters::Reason;
+use crate::counters::{Counters, Reason};
 use crate::flow::{FiveTuple, Flow, Transport};
 use crate::message::{method, Kind, Message};
 use crate::session::Reach;
 use crate::table::Table;
 use std::net::SocketAddr;
 use std::ops::Range;
+
+/// What a datagram costs beside its payload, so that a cap on bytes caps empty datagrams too.
+const DATAGRAM: usize = 28;
+/// The largest payload of a UDP datagram over IPv4.
+const LARGEST_DATAGRAM: usize = 65_507;
+/// No request that a client makes is larger; what waits for the rules must not be.
+pub const LARGEST_REQUEST: usize = 4096;
 
 /// A message from a client: where it came from, and the slot of its session if it has one.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +59,21 @@ pub struct Ask {
     pub fresh: bool,
 }
 
+/// The header of a packet to a client, and the zero bytes behind its payload.
+pub struct Head {
+    bytes: [u8; channel_data::DATA_INDICATION_HEADER],
+    size: usize,
+    /// Zero bytes behind the payload.
+    pub padding: usize,
+}
+
+impl Head {
+    /// The header.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.size]
+    }
+}
+
 /// How data from a peer is written to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -61,10 +83,32 @@ pub enum Framing {
     Data(SocketAddr),
 }
 
+impl Framing {
+    /// The header for a payload of this length; None where the whole would not fit the client's transport. ChannelData is
+    /// padded on a stream (RFC 8656, section 12.5), an attribute everywhere.
+    pub fn head(self, length: usize, transport: Transport, transaction: [u8; 12]) -> Option<Head> {
+        let mut bytes = [0; channel_data::DATA_INDICATION_HEADER];
+        let size = match self {
+            Framing::Channel(number) => {
+                bytes[..4].copy_from_slice(&channel_data::header(number, length));
+                4
+            }
+            Framing::Data(peer) => channel_data::data_indication_header(&mut bytes, peer, length, transaction),
+        };
+        let bare = transport == Transport::Udp && matches!(self, Framing::Channel(_));
+        let padding = if bare { 0 } else { length.wrapping_neg() % 4 };
+        let fits = match transport {
+            Transport::Udp => size + length + padding <= LARGEST_DATAGRAM,
+            Transport::Tcp => length <= usize::from(u16::MAX),
+        };
+        (size != 0 && fits).then_some(Head { bytes, size, padding })
+    }
+}
+
 impl<S> Table<S> {
     /// Judge a packet from a client.
     pub fn from_client(&mut self, arrival: &Arrival, bytes: &[u8], now: u64, scratch: &mut Vec<u8>) -> Verdict {
-        self.count_arrival(arrival.slot, bytes.len());
+        self.book(arrival.slot).receive(bytes.len());
         let judged = match bytes.first().map(|first| first >> 6) {
             Some(0b00) => self.stun(arrival, bytes, now, scratch),
             Some(0b01) => self.channel_data(arrival, bytes, now),
@@ -84,27 +128,25 @@ impl<S> Table<S> {
         let judged = self.session_mut(slot).ok_or(Reason::NoAllocation).and_then(|session| {
             session.live_relay(now).ok_or(Reason::NoAllocation)?;
             session.permission(peer.ip(), now).ok_or(Reason::NoPermission)?;
-            session.downlink.take(length as u64, now).then_some(()).ok_or(Reason::OverRate)?;
+            session.downlink.take((length + DATAGRAM) as u64, now).then_some(()).ok_or(Reason::OverRate)?;
             Ok(session.number(peer, now).map_or(Framing::Data(peer), Framing::Channel))
         });
         judged.map_err(|reason| self.drops.count(reason)).ok()
     }
 
-    /// Count a packet to the client of a slot.
-    pub fn count_sent(&mut self, slot: u32, bytes: usize) {
-        match self.session_mut(slot).filter(|session| session.asked) {
-            Some(session) => session.counters.send(bytes),
-            None => self.strangers.send(bytes),
+    /// The book that a packet of this client, or to it, is entered in: strangers have one together.
+    pub fn book(&mut self, slot: Option<u32>) -> &mut Counters {
+        let session = slot.and_then(|slot| self.slots.get_mut(slot as usize)).and_then(|slot| slot.session.as_mut());
+        match session.filter(|session| session.asked) {
+            Some(session) => &mut session.counters,
+            None => &mut self.strangers,
         }
     }
 
     /// A packet of this client was not carried on.
     pub fn drop_from(&mut self, slot: Option<u32>, reason: Reason) {
         self.drops.count(reason);
-        match slot.and_then(|slot| self.session_mut(slot)).filter(|session| session.asked) {
-            Some(session) => session.counters.errors += 1,
-            None => self.strangers.errors += 1,
-        }
+        self.book(slot).errors += 1;
     }
 
     /// The kernel refused a datagram that was counted as sent: the client's packet was not carried on, or it got one less.
@@ -113,10 +155,7 @@ impl<S> Table<S> {
             return self.drop_from(slot, Reason::Refused);
         }
         self.drops.count(Reason::Refused);
-        match slot.and_then(|slot| self.session_mut(slot)).filter(|session| session.asked) {
-            Some(session) => session.counters.unsend(bytes),
-            None => self.strangers.unsend(bytes),
-        }
+        self.book(slot).unsend(bytes);
     }
 
     /// A request found no place in the queue.
@@ -125,17 +164,8 @@ impl<S> Table<S> {
         if !fresh {
             return;
         }
-        match self.session_mut(slot) {
-            Some(session) if session.connection.is_some() => session.asked = false,
-            _ => drop(self.remove(slot)),
-        }
-    }
-
-    fn count_arrival(&mut self, slot: Option<u32>, bytes: usize) {
-        match slot.and_then(|slot| self.session_mut(slot)).filter(|session| session.asked) {
-            Some(session) => session.counters.receive(bytes),
-            None => self.strangers.receive(bytes),
-        }
+        // Nothing came of it: the slot is free again, a stream a stranger's, and the packet in the strangers' book.
+        let _ = self.close(slot, false);
     }
 
     fn stun(&mut self, at: &Arrival, bytes: &[u8], now: u64, scratch: &mut Vec<u8>) -> Result<Verdict, Reason> {
@@ -172,7 +202,7 @@ impl<S> Table<S> {
         let relay = session.live_relay(now).ok_or(Reason::NoAllocation)?.external;
         let permission = session.permission(peer.ip(), now).ok_or(Reason::NoPermission)?;
         let reach = permission.reach(peer.port()).ok_or(Reason::NoPermission)?;
-        if !session.uplink.take(payload.len() as u64, now) {
+        if !session.uplink.take((payload.len() + DATAGRAM) as u64, now) {
             return Err(Reason::OverRate);
         }
         match self.destination(reach, peer)? {
@@ -202,48 +232,60 @@ impl<S> Table<S> {
         now: u64,
         scratch: &mut Vec<u8>,
     ) -> Result<Verdict, Reason> {
-        if let Some(error) = self.arithmetic(at, message, now) {
+        if message.bytes().len() > LARGEST_REQUEST {
+            return Err(Reason::TooLarge);
+        }
+        if let Some(error) = self.incomplete(message) {
             return self.refuse_with(error, at, message, now, scratch);
         }
         let known = at.slot.and_then(|slot| self.session(slot)).and_then(|session| session.credentials.as_ref());
         let own = known.filter(|credentials| message.text(code::USERNAME) == Some(&*credentials.username));
-        match own {
-            Some(credentials) if message.verify(&credentials.key) => self.ask_verified(at, message, now),
-            Some(_) => self.refuse_with(Refusal::Unauthenticated, at, message, now, scratch),
+        let proved = own.map(|credentials| message.verify(&credentials.key));
+        let stale = !self.fresh(at, message, now);
+        match proved {
+            // Its answer is its own matter: what strangers at the same address do must not touch it.
+            Some(true) if stale => {
+                self.take_request(at, now)?;
+                Ok(self.refuse(Refusal::StaleNonce, at, message, now, scratch))
+            }
+            _ if stale => self.refuse_with(Refusal::StaleNonce, at, message, now, scratch),
+            _ if message.text(code::REALM) != Some(&*self.context.realm) => {
+                self.refuse_with(Refusal::Unauthenticated, at, message, now, scratch)
+            }
+            Some(true) => self.ask_verified(at, message, now),
+            Some(false) => self.refuse_with(Refusal::Unauthenticated, at, message, now, scratch),
             None => self.ask_stranger(at, message, now),
         }
     }
 
-    fn arithmetic(&self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> Option<Refusal> {
+    fn incomplete(&self, message: &Message<&[u8]>) -> Option<Refusal> {
         if !message.has_integrity() {
             return Some(Refusal::Unauthenticated);
         }
-        let (Some(_), Some(realm), Some(nonce)) =
-            (message.text(code::USERNAME), message.text(code::REALM), message.text(code::NONCE))
-        else {
-            return Some(Refusal::BadRequest);
-        };
-        if !self.context.nonces.fresh(nonce, at.five_tuple.client, now) {
-            return Some(Refusal::StaleNonce);
-        }
-        (realm != &*self.context.realm).then_some(Refusal::Unauthenticated)
+        let texts = [code::USERNAME, code::REALM, code::NONCE].map(|code| message.text(code));
+        texts.contains(&None).then_some(Refusal::BadRequest)
+    }
+
+    fn fresh(&self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> bool {
+        message.text(code::NONCE).is_some_and(|nonce| self.context.nonces.fresh(nonce, at.five_tuple.client, now))
     }
 
     fn ask_verified(&mut self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> Result<Verdict, Reason> {
-        let slot = at.slot.ok_or(Reason::NoAllocation)?;
-        let session = self.session_mut(slot).ok_or(Reason::NoAllocation)?;
-        if !session.requests.take(1, now) {
-            return Err(Reason::OverRequests);
-        }
-        let user = session.credentials.as_ref().map_or(0, |credentials| hash(&credentials.username));
-        if !self.users.allow_key(user, now) {
-            return Err(Reason::OverRequests);
-        }
+        let slot = self.take_request(at, now)?;
         Ok(self.ask(slot, at, message, Trust { verified: true, fresh: false }))
     }
 
+    /// A request of the session's own user counts against what the session and the user may ask.
+    fn take_request(&mut self, at: &Arrival, now: u64) -> Result<u32, Reason> {
+        let slot = at.slot.ok_or(Reason::NoAllocation)?;
+        let session = self.session_mut(slot).ok_or(Reason::NoAllocation)?;
+        let user = session.credentials.as_ref().map_or(0, |credentials| hash(&credentials.username));
+        let allowed = session.requests.take(1, now) && self.context.users.allow_key(user, now);
+        allowed.then_some(slot).ok_or(Reason::OverRequests)
+    }
+
     fn ask_stranger(&mut self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> Result<Verdict, Reason> {
-        if !self.sources.allow_source(at.five_tuple.client.ip(), now) {
+        if !self.context.sources.allow_source(at.five_tuple.client.ip(), now) {
             return Err(Reason::OverSource);
         }
         let slot = match at.slot {
@@ -280,10 +322,25 @@ impl<S> Table<S> {
         now: u64,
         scratch: &mut Vec<u8>,
     ) -> Result<Verdict, Reason> {
-        if !self.sources.allow_source(at.five_tuple.client.ip(), now) {
+        if !self.context.sources.allow_source(at.five_tuple.client.ip(), now) {
             return Err(Reason::OverSource);
         }
-        self.write_refusal(refusal, at, message, now, scratch).then_some(Verdict::Answer).ok_or(Reason::OverSource)
+        Ok(self.refuse(refusal, at, message, now, scratch))
+    }
+
+    fn refuse(
+        &mut self,
+        refusal: Refusal,
+        at: &Arrival,
+        message: &Message<&[u8]>,
+        now: u64,
+        scratch: &mut Vec<u8>,
+    ) -> Verdict {
+        if self.write_refusal(refusal, at, message, now, scratch) {
+            return Verdict::Answer;
+        }
+        self.drop_from(at.slot, Reason::Disproportionate);
+        Verdict::Drop
     }
 }
 

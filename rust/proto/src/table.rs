@@ -5,7 +5,7 @@
 use crate::counters::{Counters, Drops};
 use crate::flow::{FiveTuple, Flow, MAX_SLOTS};
 use crate::index::RelayIndex;
-use crate::limiter::{Bucket, Buckets};
+use crate::limiter::Buckets;
 use crate::message::Message;
 use crate::nonce::Nonces;
 use crate::session::{Channel, Credentials, Permission, Relay, Session};
@@ -23,17 +23,10 @@ pub struct Context {
     pub nonces: Nonces,
     /// Addresses of this server that are never a peer: its listeners and its API.
     pub closed: Vec<SocketAddr>,
-}
-
-/// Limits, a second; 0 for none.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rates {
     /// Answers to one source that has proved nothing, and its requests that are handed up.
-    pub source: u32,
-    /// Requests of one session.
-    pub session: u32,
+    pub sources: Buckets,
     /// Requests of one user.
-    pub user: u32,
+    pub users: Buckets,
 }
 
 /// What Python asks of a worker, in order; `S` is the socket of a relay.
@@ -75,13 +68,13 @@ pub enum Outcome<S> {
     Send(u32),
     /// The session's figures.
     Counters(Counters),
-    /// The session ended with these figures; drop its relay, and close the connection where there is one named.
+    /// The session ended with these figures; the relay is to be dropped, and the connection closed where one is named.
     Closed(Counters, Option<Relay<S>>, Option<(u32, IpAddr)>),
 }
 
-struct Slot<S> {
+pub(crate) struct Slot<S> {
     generation: u32,
-    session: Option<Session<S>>,
+    pub(crate) session: Option<Session<S>>,
 }
 
 /// The sessions of one worker.
@@ -92,43 +85,35 @@ pub struct Table<S> {
     pub drops: Drops,
     /// The traffic of those who proved nothing.
     pub strangers: Counters,
-    pub(crate) sources: Buckets,
-    pub(crate) users: Buckets,
-    rates: Rates,
     ended: Counters,
     worker: u8,
-    seed: u64,
-    slots: Vec<Slot<S>>,
+    session_rate: u32,
+    pub(crate) slots: Vec<Slot<S>>,
     free: Vec<u32>,
     by_tuple: HashMap<FiveTuple, u32>,
 }
 
 impl<S> Table<S> {
     /// An empty table for a worker.
-    pub fn new(context: Arc<Context>, rates: Rates, worker: u8, seed: u64) -> Self {
+    pub fn new(context: Arc<Context>, worker: u8) -> Self {
         Self {
             context,
-            rates,
             drops: Drops::default(),
             strangers: Counters::default(),
-            sources: Buckets::new(rates.source, seed),
-            users: Buckets::new(rates.user, !seed),
             ended: Counters::default(),
             worker,
-            seed,
+            session_rate: 0,
             slots: Vec::new(),
             free: Vec::new(),
             by_tuple: HashMap::default(),
         }
     }
 
-    /// Other limits from now on, for living sessions too.
-    pub fn set_rates(&mut self, rates: Rates) {
-        self.rates = rates;
-        self.sources = Buckets::new(rates.source, self.seed);
-        self.users = Buckets::new(rates.user, !self.seed);
+    /// Requests a second of each session, of those that live too; 0 for no limit.
+    pub fn set_session_rate(&mut self, rate: u32) {
+        self.session_rate = rate;
         for session in self.slots.iter_mut().filter_map(|slot| slot.session.as_mut()) {
-            session.requests = Bucket::new(u64::from(rates.session));
+            session.requests.set_rate(u64::from(rate));
         }
     }
 
@@ -162,7 +147,7 @@ impl<S> Table<S> {
     /// A slot for a client, None where all are taken. A stream's client is found by its connection, a UDP client by its five-tuple.
     pub fn insert(&mut self, five_tuple: FiveTuple, connection: Option<u32>) -> Option<u32> {
         let slot = self.vacant()?;
-        let rate = u64::from(self.rates.session);
+        let rate = u64::from(self.session_rate);
         self.slots[slot as usize].session = Some(Session::new(five_tuple, connection, rate));
         if connection.is_none() {
             self.by_tuple.insert(five_tuple, slot);
@@ -185,7 +170,7 @@ impl<S> Table<S> {
 
     /// Carry out a command for a flow.
     pub fn apply(&mut self, flow: Flow, command: Command<S>, now: u64, scratch: &mut Vec<u8>) -> Outcome<S> {
-        let Some(slot) = self.slot(flow) else { return self.refuse(flow, command) };
+        let Some(slot) = self.slot(flow) else { return self.discard(flow, command) };
         match command {
             Command::Close { disconnect } => return self.close(slot, disconnect),
             Command::Challenge(message) => {
@@ -202,8 +187,12 @@ impl<S> Table<S> {
             }
             Command::InstallKey(credentials, rate) => {
                 session.credentials = Some(credentials);
-                session.uplink = Bucket::new(rate);
-                session.downlink = Bucket::new(rate);
+                session.uplink.set_rate(rate);
+                session.downlink.set_rate(rate);
+            }
+            // One relay for a session; `discard` gives the address of another one back.
+            Command::OpenRelay(relay) if session.relay.is_some() => {
+                return self.discard(flow, Command::OpenRelay(relay));
             }
             Command::OpenRelay(relay) => session.relay = Some(relay),
             Command::ExtendRelay(deadline) => {
@@ -245,14 +234,14 @@ impl<S> Table<S> {
     }
 
     /// A relay that was opened for a flow that is gone gives its address back.
-    fn refuse(&self, flow: Flow, command: Command<S>) -> Outcome<S> {
+    fn discard(&self, flow: Flow, command: Command<S>) -> Outcome<S> {
         if let Command::OpenRelay(relay) = command {
             self.context.index.release(relay.external, flow);
         }
         Outcome::Stale
     }
 
-    fn close(&mut self, slot: u32, disconnect: bool) -> Outcome<S> {
+    pub(crate) fn close(&mut self, slot: u32, disconnect: bool) -> Outcome<S> {
         let Some((five_tuple, connection)) = self.session(slot).map(|session| (session.five_tuple, session.connection))
         else {
             return Outcome::Stale;
@@ -268,12 +257,15 @@ impl<S> Table<S> {
         }
     }
 
-    /// The session ends, its stream goes on as a stranger's: same slot, next generation.
+    /// The session ends, its stream goes on as a stranger's. The flow stays: it names the connection, and requests that the
+    /// client sent behind the last one are judged as a stranger's.
     fn reset(&mut self, slot: u32, five_tuple: FiveTuple, connection: Option<u32>) -> Outcome<S> {
-        let Some((counters, relay)) = self.remove(slot) else { return Outcome::Stale };
-        self.free.pop();
-        let rate = u64::from(self.rates.session);
-        self.slots[slot as usize].session = Some(Session::new(five_tuple, connection, rate));
+        let fresh = Session::new(five_tuple, connection, u64::from(self.session_rate));
+        let flow = self.flow(slot);
+        let Some(session) = self.session_mut(slot).map(|session| std::mem::replace(session, fresh)) else {
+            return Outcome::Stale;
+        };
+        let (counters, relay) = self.account(flow, session);
         Outcome::Closed(counters, relay, None)
     }
 

@@ -5,7 +5,7 @@ use crate::options::{transport, Options};
 use hairpin_io::server::{Listeners, Server};
 use hairpin_io::sockets::RelaySocket;
 use hairpin_proto::flow::Flow;
-use hairpin_proto::table::{Command, Rates};
+use hairpin_proto::table::Command;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use std::net::SocketAddr;
@@ -30,8 +30,8 @@ impl Core {
         self.server.totals(token);
     }
 
-    fn change_rates(&self, rates: Rates) {
-        self.server.set_rates(rates);
+    fn change_rates(&self, source: u32, session: u32, user: u32) {
+        self.server.set_rates(source, session, user);
     }
 
     fn events(&self, limit: usize) -> Vec<hairpin_io::events::Event> {
@@ -114,7 +114,7 @@ macro_rules! commands {
             }
 
             fn set_rates(&mut self, source: u32, session: u32, user: u32) {
-                self.change_rates(Rates { source, session, user });
+                self.change_rates(source, session, user);
             }
 
             fn totals(&mut self, token: u64) {
@@ -134,7 +134,7 @@ commands!(Core {
             PyOSError::new_err((error.raw_os_error(), error.to_string(), address.to_string()))
         })?;
         let context = options.context(&bound.addresses());
-        Ok(Self { server: Server::new(context, bound, options.seed())? })
+        Ok(Self { server: Server::new(context, bound)? })
     }
 
     fn listeners(&self) -> Vec<(Address, usize)> {

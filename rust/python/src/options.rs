@@ -3,6 +3,7 @@
 use crate::address::{parse_ip, Address};
 use hairpin_proto::flow::{Flow, Transport};
 use hairpin_proto::index::RelayIndex;
+use hairpin_proto::limiter::Buckets;
 use hairpin_proto::nonce::Nonces;
 use hairpin_proto::session::{Channel, Credentials, Permission, Reach};
 use hairpin_proto::table::Context;
@@ -16,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Options {
     realm: String,
     nonce_secret: [u8; 32],
+    limiter_seed: u64,
     relays: Vec<(IpAddr, IpAddr)>,
     closed: Vec<SocketAddr>,
 }
@@ -23,10 +25,11 @@ pub struct Options {
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, realm, nonce_secret, relays, closed=Vec::new()))]
+    #[pyo3(signature = (*, realm, nonce_secret, limiter_seed, relays, closed=Vec::new()))]
     fn new(
         realm: String,
         nonce_secret: [u8; 32],
+        limiter_seed: u64,
         relays: Vec<(String, String)>,
         closed: Vec<Address>,
     ) -> PyResult<Self> {
@@ -34,6 +37,7 @@ impl Options {
         Ok(Self {
             realm,
             nonce_secret,
+            limiter_seed,
             relays: relays.collect::<PyResult<_>>()?,
             closed: closed.into_iter().map(|address| address.0).collect(),
         })
@@ -51,14 +55,9 @@ impl Options {
             realm: self.realm.as_str().into(),
             nonces: Nonces::new(self.nonce_secret),
             closed: bound.into_iter().chain(announced).collect(),
+            sources: Buckets::new(0, self.limiter_seed),
+            users: Buckets::new(0, !self.limiter_seed),
         }
-    }
-
-    /// A seed for what need not be secret for longer than a run.
-    pub fn seed(&self) -> u64 {
-        let mut seed = [0; 8];
-        seed.copy_from_slice(&self.nonce_secret[..8]);
-        u64::from_ne_bytes(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
 

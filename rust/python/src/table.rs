@@ -4,11 +4,11 @@ use crate::address::Address;
 use crate::core::commands;
 use crate::options::{transport, Options};
 use hairpin_io::events::{Event, Totals};
-use hairpin_proto::channel_data;
+use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{FiveTuple, Flow, Transport};
-use hairpin_proto::path::{Arrival, Framing, Verdict};
+use hairpin_proto::path::{Arrival, Verdict};
 use hairpin_proto::session::Relay;
-use hairpin_proto::table::{self, Command, Outcome, Rates};
+use hairpin_proto::table::{self, Command, Outcome};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -72,8 +72,10 @@ impl Table {
         })));
     }
 
-    fn change_rates(&mut self, rates: Rates) {
-        self.table.set_rates(rates);
+    fn change_rates(&mut self, source: u32, session: u32, user: u32) {
+        self.table.context.sources.set_rate(source);
+        self.table.context.users.set_rate(user);
+        self.table.set_session_rate(session);
     }
 
     fn events(&mut self, limit: usize) -> Vec<Event> {
@@ -84,10 +86,7 @@ impl Table {
         match self.table.from_client(arrival, data, self.now, &mut self.scratch) {
             Verdict::Drop => {}
             Verdict::Answer => {
-                match arrival.slot {
-                    Some(slot) => self.table.count_sent(slot, self.scratch.len()),
-                    None => self.table.strangers.send(self.scratch.len()),
-                }
+                self.table.book(arrival.slot).send(self.scratch.len());
                 self.sent.push((arrival.five_tuple.local, arrival.five_tuple.client, self.scratch.clone()));
             }
             Verdict::Peer(slot, peer, payload) => {
@@ -108,26 +107,19 @@ impl Table {
     fn to_client(&mut self, slot: u32, from: SocketAddr, payload: &[u8]) {
         let Some(framing) = self.table.from_peer(slot, from, payload.len(), self.now) else { return };
         let Some(session) = self.table.session(slot) else { return };
-        let (stream, tuple) = (session.connection.is_some(), session.five_tuple);
-        let mut bytes = match framing {
-            Framing::Channel(number) => channel_data::header(number, payload.len()).to_vec(),
-            Framing::Data(peer) => {
-                let mut header = [0; channel_data::DATA_INDICATION_HEADER];
-                let size = channel_data::data_indication_header(&mut header, peer, payload.len(), [0; 12]);
-                header[..size].to_vec()
-            }
+        let transport = if session.connection.is_some() { Transport::Tcp } else { Transport::Udp };
+        let tuple = session.five_tuple;
+        let Some(head) = framing.head(payload.len(), transport, [0; 12]) else {
+            return self.table.drops.count(Reason::TooLarge);
         };
-        bytes.extend_from_slice(payload);
-        if stream || matches!(framing, Framing::Data(_)) {
-            bytes.resize(bytes.len().next_multiple_of(4), 0);
-        }
-        self.table.count_sent(slot, bytes.len());
+        let bytes = [head.bytes(), payload, &[0; 3][..head.padding]].concat();
+        self.table.book(Some(slot)).send(bytes.len());
         self.sent.push((tuple.local, tuple.client, bytes));
     }
 
     fn send_scratch(&mut self, slot: u32) {
         if let Some(tuple) = self.table.session(slot).map(|session| session.five_tuple) {
-            self.table.count_sent(slot, self.scratch.len());
+            self.table.book(Some(slot)).send(self.scratch.len());
             self.sent.push((tuple.local, tuple.client, self.scratch.clone()));
         }
     }
@@ -172,7 +164,7 @@ commands!(Table {
         let bound: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
         Ok(Self {
             now: 0,
-            table: table::Table::new(Arc::new(options.context(&bound)), Rates::default(), 0, options.seed()),
+            table: table::Table::new(Arc::new(options.context(&bound)), 0),
             listeners,
             connections: HashMap::new(),
             events: VecDeque::new(),

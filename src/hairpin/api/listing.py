@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -13,6 +13,7 @@ from hairpin.turn.state import Allocation, Session
 
 SCAN = 500
 ENCODE = 50
+ENTRIES = 2000  # permissions, channels and ports: one session may have thousands
 _NO_RELAY: dict[str, Any] = {"channels": [], "permissions": [], "relays": [], "peers": []}
 _id = attrgetter("id")
 
@@ -36,15 +37,38 @@ async def encoded(view: View, runs: list[list[Session]], limit: int | None) -> A
 
     Sorted by id: that order never changes, and `after` finds its place also when the session that it names is gone.
     """
-    ordered, left, opening = heapq.merge(*runs, key=_id), limit, b"["
-    while (left is None or left > 0) and (some := list(islice(ordered, ENCODE))):
+    left, opening = limit, b"["
+    for some in _slices(heapq.merge(*runs, key=_id)):
         bodies = list(islice(_bodies(view, some), left))
         if bodies:
             yield opening + json.dumps(bodies, separators=(",", ":")).encode()[1:-1]
             opening = b","
             left = None if left is None else left - len(bodies)
+        if left == 0:
+            break
         await asyncio.sleep(0)
     yield b"[]" if opening == b"[" else b"]"
+
+
+def _slices(ordered: Iterable[Session]) -> Iterator[list[Session]]:
+    """Sessions together until they are many, or have much to show."""
+    some: list[Session] = []
+    entries = 0
+    for session in ordered:
+        some.append(session)
+        entries += _entries(session)
+        if len(some) >= ENCODE or entries >= ENTRIES:
+            yield some
+            some, entries = [], 0
+    yield some
+
+
+def _entries(session: Session) -> int:
+    allocation = session.allocation
+    if allocation is None:
+        return 0
+    ports = sum(len(permission.ports) for permission in allocation.permissions.values())
+    return len(allocation.permissions) + len(allocation.channels) + ports
 
 
 def _bodies(view: View, some: list[Session]) -> Iterator[dict[str, Any]]:

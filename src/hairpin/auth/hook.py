@@ -103,6 +103,8 @@ class PasswordHook:
             answer = await self._ask(look_up.username, look_up.asker)
         except OSError as error:
             answer = Refusal(f"the hook failed: {error}")
+        except Exception as error:  # whatever it is: this client is refused, and service goes on
+            answer = Refusal(f"the hook failed: {type(error).__name__}: {error}")
         finally:
             _decrement(self._flights, look_up.asker.source)
             del self._look_ups[look_up.username]

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import httpx2
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from hairpin.auth.keys import opaque_string
@@ -102,7 +103,8 @@ def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and is_visible(value)
-    except ValueError:
+        httpx2.URL(value)  # what sends the requests is stricter
+    except (ValueError, httpx2.InvalidURL):
         good = False
     if not good:
         raise ValueError("must be a URL such as http://127.0.0.1:8080/turn")

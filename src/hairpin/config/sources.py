@@ -1,9 +1,11 @@
 """Where settings come from: a TOML file, and the environment, which beats it. What is wrong is said in one line."""
 
+import difflib
 import json
+import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 Tables: TypeAlias = dict[str, Any]
 
 PREFIX = "HAIRPIN_"
+NEAR = 0.75  # of 1: four letters, two of them swapped
 _WORDS = {
     "extra_forbidden": "unknown key",
     "missing": "is missing",
@@ -58,9 +61,9 @@ def read(path: Path) -> Tables:
         raise ConfigError(f"is no TOML: {error}", source=path) from None
 
 
-def environment(sections: Iterable[str]) -> Tables:
+def environment(sections: Collection[str]) -> Tables:
     """The values of HAIRPIN_SECTION_KEY, for the sections given."""
-    # Names of other sections are not ours: Kubernetes sets HAIRPIN_PORT for a service `hairpin`.
+    _refuse_near_misses(sections)
     fields: dict[str, Any] = {section: (dict[str, Any], {}) for section in sections}
     reader = create_model("Environment", __base__=_Environment, **fields)
     try:
@@ -70,6 +73,17 @@ def environment(sections: Iterable[str]) -> Tables:
         name = f"{PREFIX}{section}".upper()
         raise ConfigError(f"is a whole section: write {name}_KEY for each of its keys", name) from None
     return {section: {key: _decode(text) for key, text in table.items()} for section, table in tables.items()}
+
+
+def _refuse_near_misses(sections: Collection[str]) -> None:
+    """HAIRPIN_LIMIT_LIFETIME would be ignored; names far from ours are, for Kubernetes sets HAIRPIN_PORT and others."""
+    for name in sorted(os.environ):
+        section, line, key = name.upper().removeprefix(PREFIX).lower().partition("_")
+        if not name.upper().startswith(PREFIX) or section in sections:
+            continue
+        if near := difflib.get_close_matches(section, sections, 1, NEAR):
+            meant = f"{PREFIX}{near[0]}{line}{key}".upper()
+            raise ConfigError(f"is no setting; {meant} may be meant", name)
 
 
 def merge(file: Tables, overrides: Tables) -> Tables:

@@ -139,7 +139,10 @@ class Relay(Section):
         for family, ip in external.items():
             if family not in bind:
                 raise MisplacedError("external", f"{ip} needs an IPv{family} address in relay.bind")
-        for ip in (bind | external).values():
+        for family, ip in bind.items():
+            if ip_address(ip).is_unspecified and family not in external:
+                raise MisplacedError("bind", f'{ip} is every address: add external = "IP" as peers see it')
+        for ip in external.values():
             if ip_address(ip).is_unspecified:
                 raise MisplacedError("external", f"{ip} is every address: name the one that peers see")
         return self

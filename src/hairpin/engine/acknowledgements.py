@@ -24,15 +24,17 @@ class Acknowledgements:
         self._calls[token] = when_done
         return token
 
-    async def figures(self, ask: Callable[[int], None]) -> Counters | None:
-        """Ask with a token, and wait; TimeoutError after 2 s."""
+    async def figures(self, *questions: Callable[[int], None]) -> list[Counters | None]:
+        """Ask each question with a token at once, and wait for all; TimeoutError after 2 s."""
+        futures = [self._ask(question) for question in questions]
+        return await asyncio.wait_for(asyncio.gather(*futures), PATIENCE)
+
+    def _ask(self, question: Callable[[int], None]) -> asyncio.Future[Counters | None]:
         future: asyncio.Future[Counters | None] = asyncio.get_running_loop().create_future()
         token = self.call(lambda counters: None if future.done() else future.set_result(counters))
-        ask(token)
-        try:
-            return await asyncio.wait_for(future, PATIENCE)
-        finally:
-            self._calls.pop(token, None)
+        future.add_done_callback(lambda _: self._calls.pop(token, None))
+        question(token)
+        return future
 
     async def totals(self, ask: Callable[[int], None], workers: int) -> list[Totals]:
         """Ask all workers with a token, and wait for each of them; TimeoutError after 2 s."""

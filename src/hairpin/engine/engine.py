@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 from hairpin._core import Acknowledged, Closed
 from hairpin.auth import Answer, Asker, Authenticator, Credentials, Refusal
 from hairpin.engine.acknowledgements import Acknowledgements
-from hairpin.engine.backend import Backend
+from hairpin.engine.backend import Backend, Event
+from hairpin.engine.endings import Endings
 from hairpin.engine.waiting import Waiting
 from hairpin.policy.grants import Grants
 from hairpin.stun import Counters, Request, Totals
@@ -48,7 +49,8 @@ class Engine:
         self.on_ended: Ended = lambda _notify, _counters: None
         self._waiting = Waiting()
         self._acknowledgements = Acknowledgements()
-        self._endings: dict[int, turn.Notify | None] = {}  # flows that were told to close, until they have
+        self.on_failure: Callable[[Exception], None] = lambda _: None
+        self._endings = Endings(self._tell_end)
         self._tasks: set[asyncio.Task[None]] = set()
         self._perform: dict[type, Callable[[Any], None]] = {
             turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
@@ -66,14 +68,7 @@ class Engine:
         """Judge a batch of what came up; how many events there were."""
         events = self.backend.drain(BATCH)
         for event in events:
-            if isinstance(event, Request):
-                self._request(event, now)
-            elif isinstance(event, Acknowledged):
-                self._acknowledgements.done(event.token, event.counters)
-            elif isinstance(event, Closed):
-                self._closed(event, now)
-            else:
-                self._acknowledgements.add(event)
+            self._safely(self._event, event, now)
         return len(events)
 
     def expire(self, now: int) -> None:
@@ -82,25 +77,56 @@ class Engine:
 
     async def statistics(self, flow: int) -> Counters | None:
         """A session's figures, asked of its worker; TimeoutError after 2 s."""
-        return await self._acknowledgements.figures(partial(self.backend.counters, flow))
+        (counters,) = await self._acknowledgements.figures(partial(self.backend.counters, flow))
+        return counters
 
     async def totals(self, workers: int) -> list[Totals]:
         """All workers' figures; TimeoutError after 2 s."""
         return await self._acknowledgements.totals(self.backend.totals, workers)
 
     async def end(self, flow: int, reason: str, now: int) -> None:
-        """End a session; returns when its worker carries nothing for it any more. TimeoutError after 2 s."""
-        self._apply(self.rules.end(flow, reason, now), now)
-        # Behind the Close in the same mailbox: once this is answered, that is done.
-        await self._acknowledgements.figures(partial(self.backend.counters, flow))
+        """End a session; returns when no worker carries anything for it any more. TimeoutError after 2 s."""
+        effects = self.rules.end(flow, reason, now)
+        self._apply(effects, now)
+        # Behind the effects in the same mailboxes: once these are answered, those are done.
+        touched = {effect.flow for effect in effects if isinstance(effect, turn.Close | turn.Unbind)}
+        await self._acknowledgements.figures(*(partial(self.backend.counters, other) for other in touched))
+
+    def regrant(self, flow: int, now: int) -> None:
+        """Hold a living session to the limits and peers in force now."""
+        session = self.rules.sessions.get(flow)
+        if session is not None:
+            self._apply(self.rules.regrant(session, self.grants.grant(session.identity)), now)
+
+    async def stop(self) -> None:
+        """Give up the look-ups under way, whose requests nobody will answer."""
+        if self.authenticator.hook is not None:
+            await self.authenticator.hook.close()
+        await asyncio.gather(*self._tasks)
+
+    def _safely(self, call: Callable[..., None], *arguments: object) -> None:
+        """What goes wrong with one event is told, and the next one is looked at."""
+        try:
+            call(*arguments)
+        except Exception as error:
+            self.on_failure(error)
+
+    def _event(self, event: Event, now: int) -> None:
+        if isinstance(event, Request):
+            self._request(event, now)
+        elif isinstance(event, Acknowledged):
+            self._acknowledgements.done(event.token, event.counters)
+        elif isinstance(event, Closed):
+            self._closed(event, now)
+        else:
+            self._acknowledgements.add(event)
 
     def _request(self, request: Request, now: int) -> None:
         if self._waiting.join(request):
             return
         session = self.rules.sessions.get(request.flow)
-        if request.verified:
-            if session:  # or it has ended meanwhile, and the client's next copy is judged as a stranger's
-                self._judge(request, session.identity, now)
+        if request.verified and session:  # without one it has ended meanwhile, and this is a stranger's
+            self._judge(request, session.identity, now)
             return
         username = request.message.username or ""
         if session and session.identity.username == username:
@@ -123,9 +149,9 @@ class Engine:
     async def _look_up(self, request: Request, pending: Awaitable[Answer]) -> None:
         answer = await pending
         now = self.clock()  # time has passed
-        self._decide(request, answer, now)
+        self._safely(self._decide, request, answer, now)
         for late in self._waiting.end(request.flow):
-            self._request(late, now)
+            self._safely(self._request, late, now)
 
     def _decide(self, request: Request, answer: Answer, now: int) -> None:
         """Prove the requester by the credentials that were found, or refuse it, with no more than the RFC's code."""
@@ -140,8 +166,8 @@ class Engine:
     def _refuse(self, request: Request, reason: str, silent: bool) -> None:
         if not silent:
             self.backend.challenge(request.flow, request.message)
-        self.on_refused(request, reason)
         self._forget(request.flow)
+        self.on_refused(request, reason)
 
     def _judge(self, request: Request, identity: Identity, now: int) -> None:
         self._apply(self.rules.handle(request, self.grants.grant(identity), now), now)
@@ -153,10 +179,9 @@ class Engine:
             self.backend.close(flow, False, 0)
 
     def _closed(self, event: Closed, now: int) -> None:
-        effects = self.rules.closed(event.flow, event.reason, now)
-        self._endings[event.flow] = None
-        self._apply(effects, now)
-        self._ended(event.flow, event.counters)
+        self._endings.left(event.flow, event.counters)
+        self._apply(self.rules.closed(event.flow, event.reason, now), now)
+        self._endings.forget(event.flow)
 
     def _apply(self, effects: list[turn.Effect], now: int) -> None:
         """Carry effects out, in order; a relay that was opened, or not, brings more of them."""
@@ -166,7 +191,7 @@ class Engine:
             if isinstance(effect, turn.OpenRelay):
                 todo.extendleft(reversed(self._open(effect, now)))
             else:
-                self._perform[type(effect)](effect)
+                self._safely(self._perform[type(effect)], effect)
 
     def _open(self, effect: turn.OpenRelay, now: int) -> list[turn.Effect]:
         try:
@@ -177,19 +202,14 @@ class Engine:
 
     def _close(self, effect: turn.Close) -> None:
         """The session's last figures come with the acknowledgement."""
-        flow = effect.flow
-        self._endings[flow] = None
-        token = self._acknowledgements.call(lambda counters: self._ended(flow, counters))
-        self.backend.close(flow, effect.disconnect, token)
+        token = self._acknowledgements.call(lambda counters: self._endings.figures(token, counters))
+        self._endings.begin(effect.flow, token)
+        self.backend.close(effect.flow, effect.disconnect, token)
 
     def _notify(self, notify: turn.Notify) -> None:
+        if notify.kind == "closed":
+            self._endings.closed(notify)
         self.on_event(notify)
-        if notify.kind == "closed" and notify.session.flow in self._endings:
-            self._endings[notify.session.flow] = notify
-        elif notify.kind == "closed":
-            self.on_ended(notify, Counters())
 
-    def _ended(self, flow: int, counters: Counters | None) -> None:
-        notify = self._endings.pop(flow, None)
-        if notify is not None:
-            self.on_ended(notify, counters or Counters())
+    def _tell_end(self, notify: turn.Notify, counters: Counters) -> None:
+        self.on_ended(notify, counters)

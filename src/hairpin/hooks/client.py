@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 
@@ -39,23 +39,22 @@ class HookClient:
 
     async def get(self, path: str, params: Mapping[str, str]) -> tuple[int, bytes]:
         """GET a path with a query: the status and the body."""
-        return await self._request(self._client.build_request("GET", self._base_url + path, params=params))
+        return await self._request("GET", path, params=params)
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
         """POST a JSON body: the status."""
         headers = {"content-type": "application/json", **headers}
-        request = self._client.build_request("POST", self._base_url + path, content=body, headers=headers)
-        status, _ = await self._request(request)
+        status, _ = await self._request("POST", path, content=body, headers=headers)
         return status
 
-    async def _request(self, request: httpx2.Request) -> tuple[int, bytes]:
+    async def _request(self, method: str, path: str, **more: Any) -> tuple[int, bytes]:
         try:
             # The client's own limits are for a step each; an answer may not trickle either.
             async with asyncio.timeout(self._timeout):
-                return await self._send(request)
+                return await self._send(self._client.build_request(method, self._base_url + path, **more))
         except (TimeoutError, httpx2.TimeoutException):
             raise TimeoutError(f"no answer in {self._timeout:g} s") from None
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.CookieConflict, httpx2.StreamError) as error:
             raise ConnectionError(f"{type(error).__name__}: {error}") from None
 
     async def _send(self, request: httpx2.Request) -> tuple[int, bytes]:

@@ -112,12 +112,14 @@ class Events:
     async def _attempt(self, event: Event) -> str | None:
         """Send an event once; what went wrong, or None."""
         event.attempts += 1
-        body = _body(event)
-        headers = webhook_headers(self._key, event.id, int(self._timers.wall()), body)
         try:
+            body = _body(event)
+            headers = webhook_headers(self._key, event.id, int(self._timers.wall()), body)
             status = await self._post("/events", body, headers)
         except OSError as error:
             return str(error)
+        except Exception as error:  # whatever it is: the other events are still to be delivered
+            return f"{type(error).__name__}: {error}"
         return None if 200 <= status < 300 else f"answered {status}"
 
     def _advance(self, line: Line) -> None:

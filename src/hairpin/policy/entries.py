@@ -43,7 +43,7 @@ def parse_entry(text: str) -> Entry:
 def parse_nat64(text: str) -> IPv6Network:
     """A prefix of a NAT64 (RFC 6052, section 2.2); ValueError names it where it is none."""
     try:
-        network = IPv6Network(text)
+        network = IPv6Network(_without_zone(text))
     except ValueError as error:
         raise ValueError(f"{text!r} is no IPv6 prefix: {error}") from None
     if network.prefixlen not in LAYOUTS:
@@ -53,10 +53,14 @@ def parse_nat64(text: str) -> IPv6Network:
 
 def _network(text: str) -> IPv4Network | IPv6Network:
     """A mapped network is the IPv4 network inside, for peers are named by that; otherwise it would never match."""
-    if "%" in text:
-        raise ValueError("peers are named without a zone")
-    network = ip_network(text)
+    network = ip_network(_without_zone(text))
     if isinstance(network, IPv6Network) and network.subnet_of(MAPPED):
         inside = network.network_address.ipv4_mapped
         return IPv4Network((int(inside or 0), network.prefixlen - 96))
     return network
+
+
+def _without_zone(text: str) -> str:
+    if "%" in text:
+        raise ValueError("peers are named without a zone")
+    return text

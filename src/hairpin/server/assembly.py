@@ -1,14 +1,15 @@
 """From settings to parts: each function makes one, and knows nothing of the others."""
 
 import asyncio
+import os
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hairpin._core import Core, Options
 from hairpin.auth import Authenticator, PasswordHook, SharedSecrets, StaticUsers
-from hairpin.auth.hook import Fetch
 from hairpin.config import Config, ConfigError, relays_for
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
@@ -21,6 +22,7 @@ from hairpin.version import __version__
 SOFTWARE = f"hairpin/{__version__}"
 LISTENER_BUFFER = 4 << 20  # what `rust/io/src/sockets.rs` asks for
 DESCRIPTORS_BESIDE_RELAYS = 64
+LONGEST_REALM = 80  # of which a 401 to the shortest Allocate, 28 bytes over IPv4, has room
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,12 @@ class Listening:
 
 
 def bind(config: Config, workers: int, api: Address) -> Core:
-    """All listeners, bound and not served yet. ConfigError names the interface whose address can not be had."""
+    """All listeners, bound and not served yet. ConfigError names the setting whose address can not be had."""
+    _try_relays(config)
     options = Options(
         realm=config.turn.realm,
         nonce_secret=secrets.token_bytes(32),
+        limiter_seed=secrets.randbits(64),
         relays=relays_for(config).pairs,
         closed=[api, *_announced(config)],
     )
@@ -46,7 +50,7 @@ def bind(config: Config, workers: int, api: Address) -> Core:
     except OSError as error:
         places = [f"{address}" for _, address in listeners]
         key = f"turn.interfaces[{places.index(error.filename)}].bind" if error.filename in places else "turn.interfaces"
-        raise ConfigError(f"cannot listen on {error.filename}: {error.strerror}", key=key) from None
+        raise ConfigError(f"cannot listen on {error.filename}: {os.strerror(error.errno or 0)}", key=key) from None
 
 
 def set_rates(config: Config, core: Core) -> None:
@@ -101,16 +105,12 @@ def grants(config: Config, host: Host) -> Grants:
     )
 
 
-def authenticator(config: Config, fetch: Fetch | None) -> Authenticator:
+def authenticator(config: Config, hook: PasswordHook | None) -> Authenticator:
     """Who is asked about a user name."""
     realm = config.turn.realm
     static = {name: password.get_secret_value() for name, password in config.auth.static_credentials.items()}
     shared = [secret.get_secret_value() for secret in config.auth.static_auth_secret]
-    return Authenticator(
-        StaticUsers(static, realm),
-        SharedSecrets(shared, realm, time.time),
-        PasswordHook(fetch, realm, time.monotonic) if fetch else None,
-    )
+    return Authenticator(StaticUsers(static, realm), SharedSecrets(shared, realm, time.time), hook)
 
 
 def warnings(config: Config, core: Core, descriptors: int) -> list[str]:
@@ -120,6 +120,11 @@ def warnings(config: Config, core: Core, descriptors: int) -> list[str]:
         found.append("Nobody can allocate: set auth.static_credentials, auth.static_auth_secret or api.hooks.")
     if config.api.allow_unauthenticated and not config.api.token:
         found.append("The API is open to everyone who reaches it (api.allow_unauthenticated).")
+    if len(config.turn.realm) > LONGEST_REALM:
+        found.append(
+            f"turn.realm has more than {LONGEST_REALM} characters: over UDP, a client whose first request is short "
+            f"gets no answer, since that may be three times as large at most."
+        )
     needed = _sessions(config) + DESCRIPTORS_BESIDE_RELAYS
     if descriptors < needed:
         found.append(f"This process may open {descriptors} descriptors, the limits need {needed}: raise `ulimit -Hn`.")
@@ -146,6 +151,17 @@ class Timers:
     def later(self, seconds: float, call: Callable[[], None]) -> object:
         """Call in so many seconds."""
         return self._loop.call_later(seconds, call)
+
+
+def _try_relays(config: Config) -> None:
+    """Bind what `relay.bind` names, once: else the first client would find out. Other relays use a listener's IP."""
+    for ip in config.relay.bind:
+        family = socket.AF_INET if Address(ip, 0).version == 4 else socket.AF_INET6
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as trial:
+                trial.bind((ip, 0))
+        except OSError as error:
+            raise ConfigError(f"cannot relay from {ip}: {os.strerror(error.errno or 0)}", key="relay.bind") from None
 
 
 def _announced(config: Config) -> list[Address]:

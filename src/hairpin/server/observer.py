@@ -10,7 +10,7 @@ from hairpin.stun import Counters, Method, Request
 from hairpin.turn.effects import Notify
 
 SECOND = 1_000_000_000
-REFUSALS_A_SECOND = 10
+LINES_A_SECOND = 10
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class Observer:
     def watch(self, engine: Engine) -> None:
         """Be told what happens there."""
         engine.on_event, engine.on_ended, engine.on_refused = self.event, self.ended, self.refused
+        engine.on_failure = self.failed
 
     def event(self, notify: Notify) -> None:
         """Something happened to a session."""
@@ -51,16 +52,25 @@ class Observer:
             **dict(notify.data),
         )
 
+    def failed(self, error: Exception) -> None:
+        """Something went wrong that should not: what it was about is lost, the service goes on."""
+        if self._may_speak():
+            self.log.exception("an event was not served", error=repr(error))
+
     def refused(self, request: Request, reason: str) -> None:
-        """Why a login failed: at most ten lines a second, then how many more there were."""
+        """Why a login failed."""
+        if self._may_speak():
+            username, method = request.message.username, Method(request.message.method).name
+            self.log.info("login refused", reason=reason, username=username, client=str(request.source), method=method)
+
+    def _may_speak(self) -> bool:
+        """Of what strangers can bring about, at most ten lines a second, then how many there would have been."""
         second = self.clock() // SECOND
         if second != self._second:
             if self._unsaid:
-                self.log.info("more logins refused", count=self._unsaid)
+                self.log.info("more of the like", count=self._unsaid)
             self._second, self._said, self._unsaid = second, 0, 0
-        if self._said == REFUSALS_A_SECOND:
-            self._unsaid += 1
-            return
-        self._said += 1
-        username, method = request.message.username, Method(request.message.method).name
-        self.log.info("login refused", reason=reason, username=username, client=str(request.source), method=method)
+        speaks = self._said < LINES_A_SECOND
+        self._said += speaks
+        self._unsaid += not speaks
+        return speaks

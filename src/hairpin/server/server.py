@@ -3,12 +3,13 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
 from hairpin._core import host_addresses
-from hairpin.auth.hook import Fetch
+from hairpin.auth import PasswordHook
 from hairpin.config import Config
 from hairpin.engine import Engine
 from hairpin.hooks import Events, HookClient
@@ -24,6 +25,9 @@ from hairpin.version import __version__
 
 HOOKS_GRACE = 3.0  # seconds for the last events at the end
 RELOADED = ("auth", "limits", "peers", "log")
+MOST_WORKERS = 128  # that a flow can name
+HOST_SECONDS = 60.0  # between two looks at this machine's addresses
+SLICE = 100  # sessions between two looks at the loop
 
 
 class Server:
@@ -39,7 +43,7 @@ class Server:
         self.log = make_logger(config.log)
         self.clock = time.monotonic_ns
         self.wall = time.time
-        self.workers = config.turn.workers or usable_processors()
+        self.workers = config.turn.workers or min(usable_processors(), MOST_WORKERS)
         self._stack = AsyncExitStack()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,29 +87,46 @@ class Server:
         return {"password_lookups": hook.dropped if hook else 0, **events}
 
     def reload(self, config: Config) -> None:
-        """Take credentials, limits, peers and the log level of new settings; the rest needs a restart."""
+        """Take credentials, limits, peers and the log level, for living sessions too; the rest needs a restart."""
         old = self.config
         self.config = old.model_copy(update={section: getattr(config, section) for section in RELOADED})
-        self.engine.authenticator = assembly.authenticator(self.config, self._fetch)
-        self.engine.grants = assembly.grants(self.config, self._host)
+        self.engine.authenticator = assembly.authenticator(self.config, self._hook)
         assembly.set_rates(self.config, self._core)
         self.log.set_level(config.log.level)
-        kept = [
-            name
-            for name in type(config).model_fields
-            if name not in RELOADED and getattr(old, name) != getattr(config, name)
-        ]
+        self.warnings = assembly.warnings(self.config, self._core, self._descriptors)
+        self._regrant()
+        sections = (name for name in type(config).model_fields if name not in RELOADED)
+        kept = [name for name in sections if getattr(old, name) != getattr(config, name)]
         self.log.info("settings were read again", **({"need_a_restart": kept} if kept else {}))
+
+    def _regrant(self) -> None:
+        """Judge peers by the settings and by this machine's addresses as they are now."""
+        self._own = host_addresses()
+        host = assembly.host(self.config, self.listening, self._web.address, self._own)
+        self.engine.grants = assembly.grants(self.config, host)
+        self._regranting = self._loop.create_task(self._regrant_sessions())
+
+    async def _regrant_sessions(self) -> None:
+        for some in _slices(list(self.rules.sessions)):
+            for flow in some:
+                self.engine.regrant(flow, self.clock())
+            await asyncio.sleep(0)
+
+    def _look_at_host(self) -> None:
+        """An address that this machine is given later is no peer either."""
+        if sorted(host_addresses()) != sorted(self._own):
+            self._regrant()
+        self._host_timer = self._loop.call_later(HOST_SECONDS, self._look_at_host)
 
     async def _start(self) -> None:
         config, self._loop, self.started = self.config, asyncio.get_running_loop(), self.clock()
-        descriptors = raise_descriptor_limit()
+        self._descriptors = raise_descriptor_limit()
         self._web = WebServer(config.api.bind)
         self._stack.callback(self._web.close)
         self._core = assembly.bind(config, self.workers, self._web.address)
         self._stack.callback(self._core.stop)
         self.listening = assembly.listening(config, self._core)
-        self.warnings = assembly.warnings(config, self._core, descriptors)
+        self.warnings = assembly.warnings(config, self._core, self._descriptors)
         await self._start_hooks(config)
         self._make_engine(config)
         await self._web.serve(ServerView(self))
@@ -113,19 +134,20 @@ class Server:
         self._stack.push_async_callback(self._end_all)
         self._loop.add_reader(self._core.fileno(), self._events_came)
         assembly.set_rates(config, self._core)
+        self._host_timer = self._loop.call_later(HOST_SECONDS, self._look_at_host)
         self._core.start()
         for warning in self.warnings:
             self.log.warning(warning)
         self.log.info("serving", version=__version__, api=str(self.api_address), workers=self.workers)
 
     async def _start_hooks(self, config: Config) -> None:
-        self._fetch: Fetch | None = None
+        self._hook: PasswordHook | None = None
         self._events: Events | None = None
         if config.api.hooks is None:
             return
         headers = {"realm": config.turn.realm, "nonce": self.run_id}
         client = await self._stack.enter_async_context(HookClient(config.api.hooks, headers, config.api.hooks_timeout))
-        self._fetch = client.get
+        self._hook = PasswordHook(client.get, config.turn.realm, time.monotonic)
         self._events = Events(client.post, config.api.hooks_key, self.log, assembly.Timers(self._loop))
         delivery = self._loop.create_task(self._events.run())
         self._stack.push_async_callback(asyncio.wait, [delivery])
@@ -133,10 +155,10 @@ class Server:
 
     def _make_engine(self, config: Config) -> None:
         self.rules = assembly.rules(config, self.listening)
-        self._host = assembly.host(config, self.listening, self._web.address, host_addresses())
-        grants = assembly.grants(config, self._host)
-        authenticator = assembly.authenticator(config, self._fetch)
-        self.engine = Engine(self._core, self.rules, authenticator, grants, self.clock)
+        self._own = host_addresses()
+        host = assembly.host(config, self.listening, self._web.address, self._own)
+        authenticator = assembly.authenticator(config, self._hook)
+        self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
         observer = Observer(self.log, self._events, self.wall, self.clock)
         observer.watch(self.engine)
@@ -166,10 +188,18 @@ class Server:
 
     async def _end_all(self) -> None:
         """End every session, and wait until their workers have."""
-        flows = list(self.rules.sessions)
-        ends = (self.engine.end(flow, "shutdown", self.clock()) for flow in flows)
-        failed = [error for error in await asyncio.gather(*ends, return_exceptions=True) if error]
+        self.rules.draining = True
+        await self.engine.stop()
+        flows, failed = list(self.rules.sessions), 0
+        for some in _slices(flows):
+            ends = (self.engine.end(flow, "shutdown", self.clock()) for flow in some)
+            failed += sum(outcome is not None for outcome in await asyncio.gather(*ends, return_exceptions=True))
         self._loop.remove_reader(self._core.fileno())
+        self._host_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        self.log.info("stopped", sessions_ended=len(flows), **({"unacknowledged": len(failed)} if failed else {}))
+        self.log.info("stopped", sessions_ended=len(flows), **({"unacknowledged": failed} if failed else {}))
+
+
+def _slices(flows: list[int]) -> Iterator[list[int]]:
+    return (flows[start : start + SLICE] for start in range(0, len(flows), SLICE))

@@ -71,7 +71,8 @@ class ServerView:
 
     def block(self, user: str, seconds: int) -> None:
         """Refuse this user's Allocates for so long."""
-        self._server.rules.block(user, self.now() + seconds * SECOND)
+        now = self.now()
+        self._server.rules.block(user, now + seconds * SECOND, now)
 
     def mint(self, user: str, ttl: int) -> IceServers:
         """Fresh credentials from the first shared secret; LookupError where there is none."""

@@ -1,6 +1,7 @@
 """The API's HTTP server: bound before anything is served, and run in the event loop of the rules."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from hairpin.config import ConfigError
 from hairpin.stun import Address
 
 BACKLOG = 128
+GRACE = 1.0  # seconds for requests that are under way at the end
 
 
 class WebServer:
@@ -23,7 +25,7 @@ class WebServer:
         try:
             self._socket = socket.create_server((bind.ip, bind.port), family=family, backlog=BACKLOG)
         except OSError as error:
-            raise ConfigError(f"cannot listen on {bind}: {error.strerror}", key="api.bind") from None
+            raise ConfigError(f"cannot listen on {bind}: {os.strerror(error.errno or 0)}", key="api.bind") from None
         self.address = Address(*self._socket.getsockname()[:2])
 
     async def serve(self, view: View) -> None:
@@ -36,7 +38,6 @@ class WebServer:
                 ws="none",
                 proxy_headers=False,
                 log_config=None,
-                access_log=False,
                 server_header=False,
             )
         )
@@ -46,7 +47,9 @@ class WebServer:
     async def stop(self) -> None:
         """Finish what is under way, for a second at most."""
         self._uvicorn.should_exit = True
-        self._uvicorn.config.timeout_graceful_shutdown = 1
+        _, late = await asyncio.wait([self._task], timeout=GRACE)
+        if late:
+            self._uvicorn.hurry()
         await self._task
 
     def close(self) -> None:
@@ -64,6 +67,14 @@ class _Uvicorn(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def hurry(self) -> None:
+        """Wait for nobody (uvicorn's own limit of time logs what it does)."""
+        self.force_exit = True
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in self.server_state.tasks:
+            task.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from hairpin.stun import Attribute, Message, Method, Request
 from hairpin.turn.allocate import admit, allocate, opened, refused
 from hairpin.turn.channel import bind_channel
-from hairpin.turn.effects import Close, Effect, Reply
+from hairpin.turn.effects import Close, Effect, InstallKey, Reply
 from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
 from hairpin.turn.grant import Grant
-from hairpin.turn.permission import create_permission
+from hairpin.turn.permission import create_permission, permit
 from hairpin.turn.refresh import refresh
 from hairpin.turn.settings import Settings
 from hairpin.turn.state import Session, State
@@ -24,6 +24,9 @@ HANDLERS: dict[int, Callable[[State, Request, Grant, int], list[Effect]]] = {
     Method.CREATE_PERMISSION: create_permission,
     Method.CHANNEL_BIND: bind_channel,
 }
+
+# The most codes in a 420: clients look for one or two, and 16,000 of them would be kept for retransmissions.
+UNKNOWN_CODES = 64
 
 
 class Server:
@@ -113,9 +116,24 @@ class Server:
         session = self.sessions.get(flow)
         return [Close(flow, disconnect=True), *self.state.close(session, reason, now)] if session else []
 
-    def block(self, user: str, until: int) -> None:
+    def regrant(self, session: Session, grant: Grant) -> list[Effect]:
+        """Hold a session to limits and peers that have changed: its rate, and what it may reach."""
+        identity = session.identity
+        effects: list[Effect] = [InstallKey(session.flow, identity.username, identity.key, grant.limits.rate)]
+        permissions = session.allocation.permissions if session.allocation else {}
+        for permission in permissions.values():
+            reaches = grant.reaches(permission.ip)
+            if reaches != permission.reaches:
+                permission.reaches = reaches
+                effects.append(permit(session.flow, permission))
+        return effects
+
+    def block(self, user: str, until: int, now: int) -> None:
         """Refuse the Allocates of a user (the name that quotas count, or a whole user name) until then."""
-        self.state.blocked[user] = until
+        blocked = self.state.blocked
+        for lapsed in [name for name, end in blocked.items() if end <= now]:
+            del blocked[lapsed]
+        blocked[user] = until
 
     def expire(self, now: int) -> list[Effect]:
         """End what has come to its end: sessions, and the permissions and channels of the others."""
@@ -139,6 +157,6 @@ class Server:
 def understand(message: Message) -> None:
     """Refuse what we do not know or cannot read, before any rule looks at it (RFC 8489, section 6.3.1)."""
     if message.unknown:
-        raise UnknownAttribute((Attribute.UNKNOWN_ATTRIBUTES, message.unknown))  # 420
+        raise UnknownAttribute((Attribute.UNKNOWN_ATTRIBUTES, message.unknown[:UNKNOWN_CODES]))  # 420
     if message.malformed:
         raise BadRequest  # 400
