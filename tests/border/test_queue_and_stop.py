@@ -52,6 +52,7 @@ def flood(client: Client, count: int) -> None:
         client.socket.sendall(client.sign(ALLOCATE, [(TRANSPORT, UDP_RELAY)]))
         if number % 64 == 63:
             assert client.binding() == client.address
+    assert client.binding() == client.address  # all of them were judged
 
 
 def test_a_full_queue_drops_and_counts() -> None:

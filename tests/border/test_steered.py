@@ -131,7 +131,7 @@ async def regranted(server: Running) -> None:
 
 
 def test_settings_read_again(server: Running, peer: socket.socket) -> None:
-    """Credentials hold for new sessions, a live one keeps its key; peers hold for all: what is refused now is cut off."""
+    """Credentials hold for new sessions, a live one keeps its key; peers hold for all, at once."""
     with server.client() as live:
         live.bind(0x4000, peer.getsockname())
         tables: dict[str, Any] = {

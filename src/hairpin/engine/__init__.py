@@ -1,6 +1,5 @@
 """The driver: takes events from the packet path, has them judged, and carries out what the rules decide."""
 
-from hairpin.engine.backend import Backend
-from hairpin.engine.engine import Ended, Engine, Refused
+from hairpin.engine.engine import Backend, Ended, Engine, Refused
 
 __all__ = ["Backend", "Ended", "Engine", "Refused"]

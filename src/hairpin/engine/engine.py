@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from hairpin._core import Acknowledged, Closed
+from hairpin._core import Acknowledged, Closed, Core, Table
 from hairpin.auth import Answer, Asker, Authenticator, Credentials, Refusal
 from hairpin.engine.acknowledgements import Acknowledgements
-from hairpin.engine.backend import Backend, Event
 from hairpin.engine.endings import Endings
 from hairpin.engine.waiting import Waiting
 from hairpin.policy.grants import Grants
@@ -22,6 +21,9 @@ from hairpin.turn import effects as turn
 from hairpin.turn.grant import Identity
 from hairpin.turn.server import Server
 
+Backend: TypeAlias = Core | Table
+"""The packet path, over sockets or in memory."""
+Event: TypeAlias = Request | Closed | Acknowledged | Totals
 Refused: TypeAlias = Callable[[Request, str], None]
 """Told why a login failed."""
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
@@ -47,10 +49,10 @@ class Engine:
         self.on_event: Callable[[turn.Notify], None] = lambda _: None
         self.on_refused: Refused = lambda _request, _reason: None
         self.on_ended: Ended = lambda _notify, _counters: None
+        self.on_failure: Callable[[Exception], None] = lambda _: None
         self._waiting = Waiting()
         self._acknowledgements = Acknowledgements()
-        self.on_failure: Callable[[Exception], None] = lambda _: None
-        self._endings = Endings(self._tell_end)
+        self._endings = Endings(lambda notify, counters: self.on_ended(notify, counters))
         self._tasks: set[asyncio.Task[None]] = set()
         self._perform: dict[type, Callable[[Any], None]] = {
             turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
@@ -210,6 +212,3 @@ class Engine:
         if notify.kind == "closed":
             self._endings.closed(notify)
         self.on_event(notify)
-
-    def _tell_end(self, notify: turn.Notify, counters: Counters) -> None:
-        self.on_ended(notify, counters)
