@@ -8,6 +8,7 @@ import struct
 import time
 import zlib
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Self
@@ -163,6 +164,9 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.relay[1] and not self.tcp:  # or the next client that the kernel gives this port gets 437
+            with suppress(OSError):
+                self.socket.send(self.sign(REFRESH, [(LIFETIME, bytes(4))]))
         self.socket.close()
 
     def frame(self, timeout: float) -> bytes:

@@ -24,22 +24,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture(params=[0, 1], ids=["udp", "tcp"])
-def client(server: Running, request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A client with an allocation."""
-    with server.client(request.param) as made:
-        yield made
-
-
-@pytest.fixture
-def peer() -> Iterator[socket.socket]:
-    """A peer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.settimeout(10)
-        yield made
-
-
 def reaches(client: Client, peer: socket.socket, data: bytes) -> bool:
     """Whether ChannelData gets through: what was judged before the second Binding has left by its answer."""
     client.send_channel(0x4000, data)

@@ -21,22 +21,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture(params=[0, 1], ids=["udp", "tcp"])
-def client(server: Running, request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A client with an allocation."""
-    with server.client(request.param) as made:
-        yield made
-
-
-@pytest.fixture
-def peer() -> Iterator[socket.socket]:
-    """A peer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.settimeout(10)
-        yield made
-
-
 def test_channel_data_right_behind_the_answer(client: Client) -> None:
     """The first ChannelData on a channel that was just bound is relayed, 200 times out of 200."""
     with ExitStack() as open_until_the_end:  # or the kernel gives a port twice

@@ -20,13 +20,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture(params=[0, 1], ids=["udp", "tcp"])
-def client(server: Running, request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A client with an allocation."""
-    with server.client(request.param) as made:
-        yield made
-
-
 @contextmanager
 def listener(ip: str = "127.0.0.1") -> Iterator[socket.socket]:
     """Something that listens on this host."""

@@ -19,15 +19,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture
-def peer() -> Iterator[socket.socket]:
-    """A peer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.settimeout(10)
-        yield made
-
-
 def delete(server: Running, client: Client, **more: Any) -> int:
     """DELETE /session of exactly this client: the status."""
     kind = "tcp" if client.tcp else "udp"

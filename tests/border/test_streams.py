@@ -24,15 +24,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture
-def peer() -> Iterator[socket.socket]:
-    """A peer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.settimeout(10)
-        yield made
-
-
 def padded(number: int, data: bytes) -> bytes:
     """ChannelData as a stream carries it."""
     return struct.pack("!HH", number, len(data)) + data + bytes(-len(data) % 4)

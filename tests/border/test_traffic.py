@@ -46,15 +46,6 @@ def client(server: Running, request: pytest.FixtureRequest) -> Iterator["Countin
         yield made
 
 
-@pytest.fixture
-def peer() -> Iterator[socket.socket]:
-    """A peer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        made.settimeout(10)
-        yield made
-
-
 class Counting(Client):
     """Counts what it sends and gets, by its own sockets."""
 
