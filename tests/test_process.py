@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +139,12 @@ def test_sigterm_ends_the_sessions(server: Process, number: int) -> None:
     """Exit 0, and the log says how many there were."""
     with server.running():
         address = server.serves()
-        assert [allocated(address, "alice") for _ in range(3)] == [True] * 3
-        server.signal(number)
-        assert server.wait("stopped")["sessions_ended"] == 3
-        assert server.end() == (0, [])
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(Client(address, "alice")).allocate()
+            server.signal(number)
+            assert server.wait("stopped")["sessions_ended"] == 3
+            assert server.end() == (0, [])
 
 
 def test_a_second_sigterm_ends_a_drain(server: Process) -> None:
@@ -150,14 +152,15 @@ def test_a_second_sigterm_ends_a_drain(server: Process) -> None:
     server.write(drain=3600)
     with server.running():
         address = server.serves()
-        assert allocated(address, "alice")
-        server.signal(signal.SIGTERM)
-        assert server.wait("draining")["sessions"] == 1
-        with pytest.raises(TurnError, match="508"):
-            allocated(address, "alice")
-        server.signal(signal.SIGTERM)
-        assert server.wait("stopped")["sessions_ended"] == 1
-        assert server.end() == (0, [])
+        with Client(address, "alice") as client:
+            client.allocate()
+            server.signal(signal.SIGTERM)
+            assert server.wait("draining")["sessions"] == 1
+            with pytest.raises(TurnError, match="508"):
+                allocated(address, "alice")
+            server.signal(signal.SIGTERM)
+            assert server.wait("stopped")["sessions_ended"] == 1
+            assert server.end() == (0, [])
 
 
 @pytest.mark.parametrize(
