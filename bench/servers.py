@@ -119,9 +119,12 @@ def wait_for_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> N
     sys.exit(f"the server did not come up: see {log}")
 
 
-def run(command: Sequence[str | Path], hint: str) -> str:
-    """What a program prints; its failure ends the benchmark with its own words and a hint."""
+def run(command: Sequence[str | Path], hint: str, tries: int = 1) -> str:
+    """What a program prints; its failure, after so many tries, ends the benchmark with its own words and a hint."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and tries > 1:
+        print(f"again: {done.stderr.strip()}", file=sys.stderr)
+        return run(command, hint, tries - 1)
     if done.returncode:
         sys.exit(f"{command[0]} failed: {done.stderr.strip()}\n{hint}")
     return done.stdout

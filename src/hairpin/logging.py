@@ -46,11 +46,11 @@ class Logger(structlog.BoundLoggerBase):
 
     def set_level(self, level: str) -> None:
         """Say less or more from now on, here and in all loggers bound from the same one."""
-        for processor in self._processors:
-            if isinstance(processor, _Threshold):
-                processor.least = LEVELS[level]
+        self._logger.least = LEVELS[level]
 
     def _say(self, level: str, event: str, values: dict[str, Any]) -> None:
+        if LEVELS[level] < self._logger.least:
+            return
         # A log that nobody takes must not stop the service.
         with suppress(OSError, ValueError):
             self._proxy_to_logger("msg", event, level=level, **values)
@@ -61,25 +61,20 @@ def make_logger(settings: Log, stream: TextIO | None = None) -> Logger:
     stream = stream or sys.stderr
     console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     processors: list[Processor] = [
-        _Threshold(settings.level),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         _clean,
         structlog.dev.ConsoleRenderer(colors=stream.isatty()) if console else structlog.processors.JSONRenderer(),
     ]
-    return Logger(structlog.PrintLogger(stream), processors, {})
+    return Logger(_Sink(stream, LEVELS[settings.level]), processors, {})
 
 
-class _Threshold:
-    """Drops what is less important than `least`."""
+class _Sink(structlog.PrintLogger):
+    """Where lines go, and the least important one that does; all loggers bound from one share it."""
 
-    def __init__(self, level: str) -> None:
-        self.least = LEVELS[level]
-
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        if LEVELS[event["level"]] < self.least:
-            raise structlog.DropEvent
-        return event
+    def __init__(self, stream: TextIO, least: int) -> None:
+        super().__init__(stream)
+        self.least = least
 
 
 def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
