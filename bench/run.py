@@ -74,7 +74,7 @@ def build_turnload() -> None:
 def turnload(server: Server, *options: str) -> Result:
     """One run of the load generator against that server."""
     fixed = ["-s", f"{server.host}:{server.port}", "-P", str(server.pid), "-j"]
-    # A lone client that is given the port of an earlier run's session gets 437 and gives up: another try has another port.
+    # A lone client that the kernel gives the port of an earlier session gets 437 and gives up: it is tried again.
     output = run(["taskset", "-c", "1", TURNLOAD, *fixed, *PLACES, *options], f"see {server.log}", tries=5)
     found: Result = json.loads(output)
     return found
