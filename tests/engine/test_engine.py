@@ -149,6 +149,30 @@ async def test_the_hook_is_asked_for_allocate_only() -> None:
     assert (world.asked, world.is_empty()) == ([], True)
 
 
+@pytest.mark.parametrize("ended", ["by the client", "by DELETE"])
+async def test_a_user_of_the_hook_who_left_gets_437(ended: str) -> None:
+    """RFC 8656, 8.2: for 40 s a late Refresh is answered without the hook, for the right key only; then it is 401."""
+    world = World()
+    caller = Caller(world, user="slow")
+    caller.ask(codec.ALLOCATE, ALLOCATE)
+    await world.settle()
+    world.answers["slow"].set_result((200, b"secret"))
+    await world.settle()
+    assert world.codes() == errors(0)
+    if ended == "by the client":
+        assert caller.refresh(0) == 0
+    else:
+        ending = asyncio.ensure_future(world.engine.end(caller.flow, "deleted", world.table.now))
+        await asyncio.sleep(0)
+        world.drain()
+        await ending
+    assert caller.refresh() == 437
+    assert Caller(world, user="slow", password="wrong").refresh() == 401
+    world.table.now += 40 * SECOND
+    assert caller.refresh() == 401
+    assert (world.asked, world.is_empty()) == (["slow"], True)
+
+
 @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
 def test_a_wrong_key_is_never_remembered(tcp: bool) -> None:
     """After a login with a wrong key every name is refused with it, and the right key lets in."""

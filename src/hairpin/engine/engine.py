@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 from hairpin._core import Acknowledged, Closed, Core, Table
 from hairpin.auth import Answer, Asker, Authenticator, Credentials, Refusal
 from hairpin.engine.acknowledgements import Acknowledgements
+from hairpin.engine.departed import Departed
 from hairpin.engine.endings import Endings
 from hairpin.engine.waiting import Waiting
 from hairpin.policy.grants import Grants
-from hairpin.stun import Counters, Request, Totals
+from hairpin.stun import Counters, Method, Request, Totals
 from hairpin.turn import effects as turn
 from hairpin.turn.grant import Identity
 from hairpin.turn.server import Server
@@ -51,6 +52,7 @@ class Engine:
         self.on_ended: Ended = lambda _notify, _counters: None
         self.on_failure: Callable[[Exception], None] = lambda _: None
         self._waiting = Waiting()
+        self._departed = Departed()
         self._acknowledgements = Acknowledgements()
         self._endings = Endings(lambda notify, counters: self.on_ended(notify, counters))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,6 +90,9 @@ class Engine:
 
     async def end(self, flow: int, reason: str, now: int) -> None:
         """End a session; returns when no worker carries anything for it any more. TimeoutError after 2 s."""
+        session = self.rules.sessions.get(flow)
+        if session:
+            self._departed.add(session.client, session.listener, session.identity, now)
         effects = self.rules.end(flow, reason, now)
         self._apply(effects, now)
         # Behind the effects in the same mailboxes: once these are answered, those are done.
@@ -134,7 +139,7 @@ class Engine:
         if session and session.identity.username == username:
             answer: Answer | Awaitable[Answer] = Credentials((session.identity,))  # sent before the packet path had it
         else:
-            answer = self._find(username, request)
+            answer = self._find(username, request, now)
         if isinstance(answer, Credentials | Refusal):
             self._decide(request, answer, now)
         else:
@@ -143,10 +148,14 @@ class Engine:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _find(self, username: str, request: Request) -> Answer | Awaitable[Answer]:
+    def _find(self, username: str, request: Request, now: int) -> Answer | Awaitable[Answer]:
         interface = self.rules.state.settings.listeners[request.listener].interface
         asker = Asker(request.source, interface, request.transport)
-        return self.authenticator.find(username, request.message.method, asker)
+        answer = self.authenticator.find(username, request.message.method, asker)
+        if isinstance(answer, Refusal) and request.message.method != Method.ALLOCATE:
+            departed = self._departed.find(request, now)
+            return Credentials((departed,)) if departed else answer
+        return answer
 
     async def _look_up(self, request: Request, pending: Awaitable[Answer]) -> None:
         answer = await pending
@@ -172,7 +181,10 @@ class Engine:
         self.on_refused(request, reason)
 
     def _judge(self, request: Request, identity: Identity, now: int) -> None:
+        session = self.rules.sessions.get(request.flow)
         self._apply(self.rules.handle(request, self.grants.grant(identity), now), now)
+        if session and request.flow not in self.rules.sessions:
+            self._departed.add(session.client, session.listener, session.identity, now)
         self._forget(request.flow)
 
     def _forget(self, flow: int) -> None:
