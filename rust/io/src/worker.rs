@@ -68,7 +68,7 @@ impl Token {
             Token::Relay(slot) => (2, slot),
             Token::Stream(place) => (3, place),
         };
-        epoll::EventData::new_u64(kind << 32 | u64::from(place))
+        epoll::EventData::new_u64((kind << 32) | u64::from(place))
     }
 
     fn read(data: epoll::EventData) -> Self {
@@ -114,7 +114,7 @@ impl Worker {
             scratch: Vec::new(),
             input: vec![0; INPUT].into(),
             now: clock::now(),
-            indications: u128::from(clock::now()) << 64 | (number as u128) << 56,
+            indications: (u128::from(clock::now()) << 64) | ((number as u128) << 56),
             resting: Vec::new(),
             number,
             ticked: 0,

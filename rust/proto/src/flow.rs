@@ -24,7 +24,7 @@ pub const MAX_SLOTS: usize = 1 << 24;
 impl Flow {
     /// The flow of a slot; generations start at 1, so no flow is 0.
     pub fn new(worker: u8, slot: u32, generation: u32) -> Self {
-        Self(u64::from(worker & 0x7F) << 56 | u64::from(slot & 0xFF_FFFF) << 32 | u64::from(generation))
+        Self((u64::from(worker & 0x7F) << 56) | (u64::from(slot & 0xFF_FFFF) << 32) | u64::from(generation))
     }
 
     /// From the number that `number` gave; None for 0 and for what fits no flow.

@@ -114,7 +114,7 @@ impl<B: AsRef<[u8]>> Message<B> {
     #[must_use]
     pub fn method(&self) -> u16 {
         let first = self.leading();
-        first & 0x000F | (first & 0x00E0) >> 1 | (first & 0x3E00) >> 2
+        (first & 0x000F) | ((first & 0x00E0) >> 1) | ((first & 0x3E00) >> 2)
     }
 
     /// The class (RFC 8489, section 5).

@@ -17,8 +17,8 @@ impl<'a> Writer<'a> {
     /// Clears `out` and begins a message there.
     pub fn new(out: &'a mut Vec<u8>, method: u16, kind: Kind, transaction: &[u8; 12]) -> Self {
         let class = kind as u16;
-        let first = method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2;
-        let first = first | (class & 1) << 4 | (class & 2) << 7;
+        let first = (method & 0x000F) | ((method & 0x0070) << 1) | ((method & 0x0F80) << 2);
+        let first = first | ((class & 1) << 4) | ((class & 2) << 7);
         out.clear();
         out.extend_from_slice(&first.to_be_bytes());
         out.extend_from_slice(&[0; 2]);
