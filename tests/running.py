@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from client import Client, Endpoint
 from hairpin import Config, Server
+from serving import free_port
 
 USER, PASSWORD, REALM = "user", "secret", "hairpin.test"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -23,15 +24,20 @@ def configuration(*binds: tuple[str, str], workers: int = 1, **tables: Any) -> C
         "turn": {
             "realm": REALM,
             "workers": workers,
-            "interfaces": [{"transport": kind, "bind": bind} for kind, bind in binds],
+            "interfaces": [{"transport": kind, "bind": with_port(bind)} for kind, bind in binds],
         },
-        "api": {"bind": "127.0.0.1:0"},
+        "api": {"bind": with_port("127.0.0.1:0")},
         "log": {"level": "error"},
         "auth": {"static_credentials": {USER: PASSWORD, "other": "word"}},
         "limits": {"allocations_per_user": 0, "source_rate": 0, "session_rate": 0, "user_rate": 0},
         "peers": {"allow": LOOPBACK},
     }
     return Config(**{name: default.get(name, {}) | tables.get(name, {}) for name in default.keys() | tables.keys()})
+
+
+def with_port(bind: str) -> str:
+    """Port 0 becomes one that the kernel gives to no peer: a peer with a listener's port would rightly be refused."""
+    return f"{bind[:-1]}{free_port()}" if bind.endswith(":0") else bind
 
 
 EVERYWHERE = (("udp", "127.0.0.1:0"), ("tcp", "127.0.0.1:0"), ("udp", "[::1]:0"), ("tcp", "[::1]:0"))
