@@ -1,23 +1,22 @@
 //! Many datagrams for one system call: the buffers that a worker receives into and sends from.
 //!
-//! A place has headroom, so that a packet is given its new header where it lies. Invariant: headers, vectors, names and control
-//! blocks are boxed and never move; header `i` points to place `i` for good.
+//! A place holds what the kernel hands over at once: a datagram, or several of one size from one sender, one behind the other
+//! (UDP_GRO). It has headroom, so that a packet is given its new header where it lies. Invariant: memory, headers, vectors, names and
+//! control blocks are boxed and never move; header `i` points to place `i` for good.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use crate::control::{self, Control, CONTROL};
+use crate::name;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::RawFd;
 
 /// Room before a datagram for the largest header (a Data indication with an IPv6 peer takes 48 bytes).
-pub const HEADROOM: usize = 64;
+const HEADROOM: usize = 64;
 /// The largest frame: a STUN message of 65,535 bytes behind its header.
 pub const DATA: usize = 65_556;
 const STRIDE: usize = HEADROOM + DATA + 64;
 /// How many datagrams a worker holds at once.
 pub const PLACES: usize = 128;
-const CONTROL: usize = 64;
-
-#[repr(C, align(8))]
-#[derive(Clone, Copy)]
-struct Control([u8; CONTROL]);
 
 /// The places, and what the kernel needs to fill them.
 pub struct Batch {
@@ -29,15 +28,56 @@ pub struct Batch {
     used: usize,
 }
 
-/// One datagram that was received.
+/// What a place received: one datagram, or several.
 #[derive(Clone, Copy, Debug)]
 pub struct Received {
-    /// Its bytes.
-    pub length: usize,
+    place: usize,
+    length: usize,
+    segment: usize,
     /// Who sent it.
     pub from: SocketAddr,
     /// The address of ours that it was sent to, where the socket tells.
     pub to: Option<IpAddr>,
+}
+
+impl Received {
+    /// The datagrams, in the order in which they came.
+    pub fn spans(self) -> impl Iterator<Item = Span> {
+        let (place, length, segment) = (self.place, self.length, self.segment);
+        (0..length.max(1)).step_by(segment).map(move |begin| {
+            let end = (begin + segment).min(length);
+            let first = if begin == 0 { 0 } else { HEADROOM + begin };
+            let last = if end == length { STRIDE } else { HEADROOM + end };
+            Span { place, start: HEADROOM + begin, length: end - begin, free: (first, last) }
+        })
+    }
+}
+
+/// Bytes of a place, and how far before and behind them the place is free to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    place: usize,
+    start: usize,
+    length: usize,
+    free: (usize, usize),
+}
+
+impl Span {
+    /// How many bytes.
+    pub fn len(self) -> usize {
+        self.length
+    }
+
+    /// A part of them; the rest is free.
+    pub fn part(self, range: Range<usize>) -> Self {
+        Self { start: self.start + range.start, length: range.len(), ..self }
+    }
+
+    /// Wider by so many bytes before and behind; None where they are another's.
+    fn widened(self, before: usize, behind: usize) -> Option<Self> {
+        let (start, length) = (self.start.checked_sub(before)?, before + self.length + behind);
+        (self.free.0 <= start && start + length <= self.free.1).then_some(Self { start, length, ..self })
+    }
 }
 
 impl Batch {
@@ -73,25 +113,40 @@ impl Batch {
         self.used = 0;
     }
 
-    /// Take a place for bytes that come from elsewhere, and copy them to `HEADROOM`; None where no place is free or they are too many.
-    pub fn put(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Take a place for bytes that come from elsewhere, and copy them there; None where no place is free or they are too many.
+    pub fn put(&mut self, bytes: &[u8]) -> Option<Span> {
         if self.used == PLACES || bytes.len() > DATA {
             return None;
         }
-        let place = self.used;
+        let span = Span { place: self.used, start: HEADROOM, length: bytes.len(), free: (0, STRIDE) };
         self.used += 1;
-        self.bytes_mut(place, HEADROOM, bytes.len()).copy_from_slice(bytes);
-        Some(place)
+        self.bytes_mut(span).copy_from_slice(bytes);
+        Some(span)
     }
 
-    /// Bytes of a place.
-    pub fn bytes(&self, place: usize, start: usize, length: usize) -> &[u8] {
-        &self.memory[place * STRIDE + start..][..length]
+    /// The bytes.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        &self.memory[span.place * STRIDE + span.start..][..span.length]
     }
 
-    /// Bytes of a place, to be written.
-    pub fn bytes_mut(&mut self, place: usize, start: usize, length: usize) -> &mut [u8] {
-        &mut self.memory[place * STRIDE + start..][..length]
+    /// Give bytes a header, and zero bytes behind, where they lie; None where there is no room.
+    pub fn frame(&mut self, span: Span, header: &[u8], padding: usize) -> Option<Span> {
+        let whole = span.widened(header.len(), padding)?;
+        let bytes = self.bytes_mut(whole);
+        bytes[..header.len()].copy_from_slice(header);
+        bytes[header.len() + span.length..].fill(0);
+        Some(whole)
+    }
+
+    /// Other bytes where these lie; None where there is no room.
+    pub fn replace(&mut self, span: Span, bytes: &[u8]) -> Option<Span> {
+        let whole = Span { length: 0, ..span }.widened(0, bytes.len())?;
+        self.bytes_mut(whole).copy_from_slice(bytes);
+        Some(whole)
+    }
+
+    fn bytes_mut(&mut self, span: Span) -> &mut [u8] {
+        &mut self.memory[span.place * STRIDE + span.start..][..span.length]
     }
 
     /// Receive at most `limit` datagrams that are already there; returns the first place and how many.
@@ -117,22 +172,14 @@ impl Batch {
         if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
             return None;
         }
-        let from = read_name(&self.names[place])?;
-        let to = (header.msg_hdr.msg_controllen != 0).then(|| self.destination(place)).flatten();
-        Some(Received { length: header.msg_len as usize, from, to })
-    }
-
-    /// IP_PKTINFO or IPV6_PKTINFO, by their layout: a control message's header of 16 bytes, then the structure.
-    fn destination(&self, place: usize) -> Option<IpAddr> {
-        let control = &self.controls[place].0;
-        let word = |at: usize| control.get(at..at + 4).map(|word| [word[0], word[1], word[2], word[3]]);
-        match (i32::from_ne_bytes(word(8)?), i32::from_ne_bytes(word(12)?)) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => Some(Ipv4Addr::from(word(24)?).into()),
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                Some(Ipv6Addr::from(<[u8; 16]>::try_from(control.get(16..32)?).ok()?).into())
-            }
-            _ => None,
-        }
+        let length = header.msg_len as usize;
+        let from = name::read(&self.names[place])?;
+        let told = match header.msg_hdr.msg_controllen {
+            0 => control::Told::default(),
+            some => control::read(&self.controls[place].0[..some.min(CONTROL)]),
+        };
+        let segment = told.segment.unwrap_or(length).max(1);
+        Some(Received { place, length, segment, from, to: told.destination })
     }
 }
 
@@ -141,32 +188,51 @@ unsafe impl Send for Batch {}
 // SAFETY: a shared batch is only read.
 unsafe impl Sync for Batch {}
 
-fn read_name(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
-    match i32::from(name.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: the family says that this is a sockaddr_in, which is smaller than a sockaddr_storage and no more aligned.
-            let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
-            Some(SocketAddrV4::new(ip, u16::from_be(name.sin_port)).into())
-        }
-        libc::AF_INET6 => {
-            // SAFETY: the family says that this is a sockaddr_in6, which is smaller than a sockaddr_storage and no more aligned.
-            let name = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in6>() };
-            let (ip, port) = (Ipv6Addr::from(name.sin6_addr.s6_addr), u16::from_be(name.sin6_port));
-            Some(match ip.to_canonical() {
-                IpAddr::V4(ip) => SocketAddrV4::new(ip, port).into(),
-                IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, link(ip, name.sin6_scope_id)).into(),
-            })
-        }
-        _ => None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A scope belongs to an address only where it is link-local.
-fn link(ip: Ipv6Addr, scope: u32) -> u32 {
-    if ip.segments()[0] & 0xFFC0 == 0xFE80 {
-        scope
-    } else {
-        0
+    fn several(batch: &mut Batch, bytes: &[u8], segment: usize) -> Vec<Span> {
+        let Span { place, length, .. } = batch.put(bytes).unwrap();
+        let from = SocketAddr::from(([192, 0, 2, 1], 1));
+        Received { place, length, segment, from, to: None }.spans().collect()
+    }
+
+    #[test]
+    fn a_place_is_cut_into_its_datagrams() {
+        let mut batch = Batch::new();
+        for (length, segment, wanted) in
+            [(0, 1, vec![0]), (5, 5, vec![5]), (6, 3, vec![3, 3]), (7, 3, vec![3, 3, 1]), (2, 3, vec![2])]
+        {
+            let bytes: Vec<u8> = (0..length).collect();
+            let spans = several(&mut batch, &bytes, segment);
+            assert_eq!(spans.iter().map(|span| span.len()).collect::<Vec<_>>(), wanted);
+            assert_eq!(spans.iter().flat_map(|span| batch.bytes(*span).to_vec()).collect::<Vec<_>>(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_header_is_written_only_where_nobody_else_lies() {
+        let mut batch = Batch::new();
+        let spans = several(&mut batch, b"aaaabbbbcccc", 4);
+        let first = batch.frame(spans[0], b"HHHH", 0).unwrap();
+        assert_eq!(batch.bytes(first), b"HHHHaaaa");
+        assert!(batch.frame(spans[0], b"", 1).is_none());
+        assert!(batch.frame(spans[1], b"H", 0).is_none() && batch.frame(spans[1], b"", 1).is_none());
+        let inner = batch.frame(spans[1].part(2..3), b"H", 1).unwrap();
+        assert_eq!(batch.bytes(inner), b"Hb\0");
+        let last = batch.frame(spans[2].part(1..4), b"H", 3).unwrap();
+        assert_eq!(batch.bytes(last), b"Hccc\0\0\0");
+        assert!(batch.frame(spans[0], &[b'H'; HEADROOM + 1], 0).is_none());
+        assert_eq!((batch.bytes(spans[0]), batch.bytes(spans[2])), (&b"aaaa"[..], &b"Hccc"[..]));
+    }
+
+    #[test]
+    fn other_bytes_take_a_place_only_where_they_fit() {
+        let mut batch = Batch::new();
+        let spans = several(&mut batch, b"aaaabbbb", 4);
+        assert!(batch.replace(spans[0], b"longer").is_none());
+        let (shorter, longer) = (batch.replace(spans[0], b"xyz").unwrap(), batch.replace(spans[1], b"longer").unwrap());
+        assert_eq!((batch.bytes(shorter), batch.bytes(longer)), (&b"xyz"[..], &b"longer"[..]));
     }
 }

@@ -2,9 +2,11 @@
 
 mod batch;
 pub mod clock;
+mod control;
 pub mod events;
 mod forward;
 pub mod mailbox;
+mod name;
 mod outbox;
 pub mod server;
 pub mod sockets;

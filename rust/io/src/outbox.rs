@@ -1,179 +1,320 @@
-//! Datagrams that wait for the end of the batch in hand: neighbours on one socket leave with one system call.
+//! Frames on their way out. Neighbours on one socket leave with one system call, and neighbours of one size to one address as one
+//! message that the kernel cuts into datagrams (UDP_SEGMENT). Nothing waits for more than the batch in hand.
 //!
-//! Order is kept on each socket. A socket is never closed while the outbox holds its descriptor: the worker flushes first.
+//! Order is kept on each socket. Invariants: the bytes that wait are a batch's, whose memory never moves, and the worker sends
+//! before it uses a place again, ends, or closes a socket that something waits for.
 
-use crate::batch::Batch;
-use std::mem::{size_of, zeroed};
+use crate::control::Control;
+use crate::name::Name;
+use std::io;
+use std::mem::zeroed;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 
-const GATHER: usize = 64;
-const CONTROL: usize = 48;
+const MESSAGES: usize = 64;
+const VECTORS: usize = 1024;
+const HEADS: usize = 64;
+const HEAD: usize = 48;
+/// As many as every kernel takes, and fewer bytes than a datagram may have.
+const SEGMENTS: usize = 64;
+const SEGMENTED: usize = 65_000;
+/// Larger datagrams are for the kernel to cut into fragments: behind headers, they do not fit the usual link.
+const LARGEST_SEGMENT: usize = 1472;
+static ZEROS: [u8; 4] = [0; 4];
 
-/// One datagram: bytes of a place of the batch, and where they go.
-#[derive(Clone, Copy, Debug)]
-pub struct Datagram {
+/// Where a frame goes, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
     /// The socket.
     pub fd: RawFd,
     /// Where to.
     pub to: SocketAddr,
     /// The source address to send from, where the socket is bound to all of them.
     pub source: Option<IpAddr>,
-    /// The bytes.
-    pub place: usize,
-    /// Where they begin in the place.
-    pub start: usize,
-    /// How many.
-    pub length: usize,
     /// Whose figures a refusal changes.
     pub slot: Option<u32>,
     /// Towards the client, or towards a peer.
     pub to_client: bool,
 }
 
-/// The waiting datagrams: towards clients by the few listeners, which gather well, and towards peers.
-#[derive(Default)]
-pub struct Outbox {
-    clients: Vec<Datagram>,
-    peers: Vec<Datagram>,
+/// A frame: bytes of the batch, behind a header that found no room before them, before as many zero bytes.
+#[derive(Clone, Copy)]
+pub struct Framed<'a> {
+    /// The header, 48 bytes at most.
+    pub head: &'a [u8],
+    /// Bytes of the batch.
+    pub body: &'a [u8],
+    /// Zero bytes, 3 at most.
+    pub padding: usize,
 }
 
-#[repr(C, align(8))]
-struct Control([u8; CONTROL]);
+impl Framed<'_> {
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.body.len() + self.padding
+    }
+}
+
+/// A datagram that the kernel did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Whose it is.
+    pub slot: Option<u32>,
+    /// Its bytes.
+    pub length: usize,
+    /// Towards the client, or towards a peer.
+    pub to_client: bool,
+}
+
+/// What waits: towards clients by the few listeners, which gather well, and towards peers.
+pub struct Outbox {
+    clients: Lane,
+    peers: Lane,
+    /// What the kernel did not take, for the worker to enter in the books.
+    pub refused: Vec<Refused>,
+}
 
 impl Outbox {
-    /// Add a datagram.
-    pub fn push(&mut self, datagram: Datagram) {
-        if datagram.to_client {
-            self.clients.push(datagram)
-        } else {
-            self.peers.push(datagram)
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { clients: Lane::new(), peers: Lane::new(), refused: Vec::new() }
+    }
+
+    /// Add a frame; what waited for another socket is sent first.
+    pub fn push(&mut self, route: Route, frame: Framed<'_>) {
+        let lane = if route.to_client { &mut self.clients } else { &mut self.peers };
+        lane.push(route, frame, &mut self.refused);
+    }
+
+    /// Send all that waits.
+    pub fn flush(&mut self) {
+        self.clients.send(&mut self.refused);
+        self.peers.send(&mut self.refused);
+    }
+}
+
+/// One message to the kernel: a datagram, or several of one size, the last perhaps shorter.
+#[derive(Clone, Copy)]
+struct Message {
+    route: Route,
+    segment: usize,
+    total: usize,
+    first_vector: usize,
+}
+
+impl Message {
+    /// Whether a datagram may follow in the same message.
+    fn takes(&self, route: &Route, length: usize) -> bool {
+        let whole = self.segment != 0 && self.total % self.segment == 0;
+        whole
+            && (1..=self.segment.min(LARGEST_SEGMENT)).contains(&length)
+            && self.segment <= LARGEST_SEGMENT
+            && self.total < self.segment * SEGMENTS
+            && self.total + length <= SEGMENTED
+            && self.route == *route
+    }
+
+    fn segments(&self) -> usize {
+        self.total.div_ceil(self.segment.max(1)).max(1)
+    }
+}
+
+/// The messages that wait for one socket, as the kernel wants them.
+struct Lane {
+    fd: RawFd,
+    merging: bool,
+    messages: Vec<Message>,
+    vectors: Vec<libc::iovec>,
+    heads: Vec<[u8; HEAD]>,
+    headers: Box<[libc::mmsghdr; MESSAGES]>,
+    names: Box<[Name; MESSAGES]>,
+    controls: Box<[Control; MESSAGES]>,
+}
+
+// SAFETY: the raw pointers inside point to memory of the lane itself, or of the batch that goes where the lane goes.
+unsafe impl Send for Lane {}
+// SAFETY: a shared lane gives nothing away.
+unsafe impl Sync for Lane {}
+
+impl Lane {
+    fn new() -> Self {
+        Self {
+            fd: -1,
+            merging: true,
+            messages: Vec::with_capacity(MESSAGES),
+            vectors: Vec::with_capacity(VECTORS),
+            heads: Vec::with_capacity(HEADS),
+            // SAFETY: all-zero bytes are a valid value of this C structure.
+            headers: Box::new(unsafe { zeroed() }),
+            names: Box::new([Name::NONE; MESSAGES]),
+            controls: Box::new([Control::EMPTY; MESSAGES]),
         }
     }
 
-    /// Send all of them; what the kernel refuses is handed to `refused`.
-    pub fn flush(&mut self, batch: &Batch, mut refused: impl FnMut(&Datagram)) {
-        for waiting in [&mut self.clients, &mut self.peers] {
-            for run in waiting.chunk_by(|first, second| first.fd == second.fd) {
-                run.chunks(GATHER).for_each(|chunk| send(chunk, batch, &mut refused));
+    fn push(&mut self, route: Route, frame: Framed<'_>, refused: &mut Vec<Refused>) {
+        let full = self.vectors.len() + 3 > VECTORS || self.heads.len() == HEADS;
+        if self.fd != route.fd || full {
+            self.send(refused);
+        }
+        let length = frame.len();
+        match self.messages.last_mut().filter(|last| self.merging && last.takes(&route, length)) {
+            Some(last) => last.total += length,
+            None => {
+                if self.messages.len() == MESSAGES {
+                    self.send(refused);
+                }
+                self.fd = route.fd;
+                let first_vector = self.vectors.len();
+                self.messages.push(Message { route, segment: length, total: length, first_vector });
             }
-            waiting.clear();
         }
+        self.add(frame);
     }
-}
 
-fn send(datagrams: &[Datagram], batch: &Batch, refused: &mut impl FnMut(&Datagram)) {
-    match datagrams {
-        [] => {}
-        [one] if one.source.is_none() => {
-            if !send_one(one, batch) {
-                refused(one);
+    /// Heads and vectors are never pushed beyond their capacity, so that pointers to them stay true.
+    fn add(&mut self, frame: Framed<'_>) {
+        if !frame.head.is_empty() {
+            let mut head = [0; HEAD];
+            head[..frame.head.len()].copy_from_slice(frame.head);
+            if self.heads.last() != Some(&head) {
+                self.heads.push(head);
+            }
+            if let Some(head) = self.heads.last().map(|head| head.as_ptr()) {
+                self.vectors.push(libc::iovec { iov_base: head.cast_mut().cast(), iov_len: frame.head.len() });
             }
         }
-        many => send_many(many, batch, refused),
-    }
-}
-
-fn send_one(datagram: &Datagram, batch: &Batch) -> bool {
-    let bytes = batch.bytes(datagram.place, datagram.start, datagram.length);
-    let (name, length) = name(datagram.to);
-    loop {
-        // SAFETY: buffer and name live through the call, with their true lengths; the descriptor is open (see the head of this file).
-        let sent = unsafe {
-            libc::sendto(
-                datagram.fd,
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                libc::MSG_DONTWAIT,
-                (&raw const name).cast(),
-                length,
-            )
-        };
-        if sent >= 0 {
-            return true;
-        }
-        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
-            return false;
+        self.add_body(frame.body);
+        if frame.padding != 0 {
+            self.vectors.push(vector(&ZEROS[..frame.padding]));
         }
     }
-}
 
-fn send_many(datagrams: &[Datagram], batch: &Batch, refused: &mut impl FnMut(&Datagram)) {
-    // SAFETY: all-zero bytes are a valid value of these C structures.
-    let mut headers: [libc::mmsghdr; GATHER] = unsafe { zeroed() };
-    // SAFETY: as above.
-    let mut vectors: [libc::iovec; GATHER] = unsafe { zeroed() };
-    let mut names = [const { std::mem::MaybeUninit::<libc::sockaddr_storage>::uninit() }; GATHER];
-    let mut controls = [const { Control([0; CONTROL]) }; GATHER];
-    for (index, datagram) in datagrams.iter().enumerate() {
-        let bytes = batch.bytes(datagram.place, datagram.start, datagram.length);
-        let (address, length) = name(datagram.to);
-        vectors[index] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-        let header = &mut headers[index].msg_hdr;
-        header.msg_name = std::ptr::from_mut(names[index].write(address)).cast();
-        header.msg_namelen = length;
-        header.msg_iov = &raw mut vectors[index];
+    /// Bytes that directly follow the last ones of the same message are one vector with them.
+    fn add_body(&mut self, body: &[u8]) {
+        let first = self.messages.last().map_or(0, |message| message.first_vector);
+        match self.vectors[first..].last_mut() {
+            Some(last) if last.iov_base.wrapping_byte_add(last.iov_len) == body.as_ptr().cast_mut().cast() => {
+                last.iov_len += body.len();
+            }
+            _ => self.vectors.push(vector(body)),
+        }
+    }
+
+    fn send(&mut self, refused: &mut Vec<Refused>) {
+        match (&self.messages[..], &self.vectors[..]) {
+            ([], _) => return,
+            ([one], [vector]) if one.route.source.is_none() && one.segments() == 1 => {
+                if send_one(&one.route, *vector).is_err() {
+                    refused.push(refusal(one, one.total));
+                }
+            }
+            _ => self.send_many(refused),
+        }
+        self.messages.clear();
+        self.vectors.clear();
+        self.heads.clear();
+    }
+
+    fn send_many(&mut self, refused: &mut Vec<Refused>) {
+        self.write_headers();
+        let mut done = 0;
+        while done < self.messages.len() {
+            let rest = (self.messages.len() - done) as libc::c_uint;
+            // SAFETY: `rest` headers from `done` are written and point to values that live through the call; the kernel only
+            // reads them. The descriptor is open (see the head of this file).
+            let sent = unsafe { libc::sendmmsg(self.fd, self.headers[done..].as_mut_ptr(), rest, libc::MSG_DONTWAIT) };
+            if let Ok(sent @ 1..) = usize::try_from(sent) {
+                done += sent;
+                continue;
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.was_refused(done, &error, refused);
+                done += 1;
+            }
+        }
+    }
+
+    fn write_headers(&mut self) {
+        let mut end = self.vectors.len();
+        for (index, message) in self.messages.iter().enumerate().rev() {
+            let (name, length) = Name::new(message.route.to);
+            self.names[index] = name;
+            let segment = (message.segments() > 1).then_some(message.segment as u16);
+            let header = &mut self.headers[index].msg_hdr;
+            header.msg_name = (&raw mut self.names[index]).cast();
+            header.msg_namelen = length;
+            header.msg_iov = self.vectors[message.first_vector..].as_mut_ptr();
+            header.msg_iovlen = end - message.first_vector;
+            header.msg_controllen = self.controls[index].write(message.route.source, message.route.to, segment);
+            header.msg_control = (&raw mut self.controls[index]).cast();
+            end = message.first_vector;
+        }
+    }
+
+    /// A message of several datagrams that is refused may be one that the way out can not cut: they are sent apart, and where it
+    /// can cut none (EIO), none are put together any more.
+    fn was_refused(&mut self, index: usize, error: &io::Error, refused: &mut Vec<Refused>) {
+        let message = self.messages[index];
+        if message.segments() == 1 {
+            return refused.push(refusal(&message, message.total));
+        }
+        self.merging &= error.raw_os_error() != Some(libc::EIO);
+        let bytes = self.gathered(index);
+        for datagram in bytes.chunks(message.segment) {
+            if self.send_apart(index, datagram).is_err() {
+                refused.push(refusal(&message, datagram.len()));
+            }
+        }
+    }
+
+    fn gathered(&self, index: usize) -> Vec<u8> {
+        let header = &self.headers[index].msg_hdr;
+        let first = self.messages[index].first_vector;
+        let vectors = &self.vectors[first..first + header.msg_iovlen];
+        // SAFETY: each vector points to bytes that live until they are sent (see the head of this file).
+        let parts = vectors.iter().map(|v| unsafe { std::slice::from_raw_parts(v.iov_base.cast::<u8>(), v.iov_len) });
+        parts.flatten().copied().collect()
+    }
+
+    fn send_apart(&mut self, index: usize, datagram: &[u8]) -> io::Result<()> {
+        let route = self.messages[index].route;
+        let mut header = self.headers[index].msg_hdr;
+        let mut vector = vector(datagram);
+        header.msg_iov = &raw mut vector;
         header.msg_iovlen = 1;
-        if let Some(source) = datagram.source {
-            header.msg_controllen = write_source(&mut controls[index], source, datagram.to);
-            header.msg_control = (&raw mut controls[index]).cast();
-        }
+        header.msg_controllen = self.controls[index].write(route.source, route.to, None);
+        // SAFETY: the header points to values that live through the call; the descriptor is open (see the head of this file).
+        uninterrupted(|| unsafe { libc::sendmsg(route.fd, &raw const header, libc::MSG_DONTWAIT) })
     }
-    let mut done = 0;
-    while done < datagrams.len() {
-        let rest = (datagrams.len() - done) as libc::c_uint;
-        // SAFETY: `rest` headers from `done` are in bounds and point to values that live through the call; the kernel only reads them.
-        let sent = unsafe { libc::sendmmsg(datagrams[0].fd, headers[done..].as_mut_ptr(), rest, libc::MSG_DONTWAIT) };
-        if let Ok(sent @ 1..) = usize::try_from(sent) {
-            done += sent;
-        } else if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
-            refused(&datagrams[done]);
-            done += 1;
+}
+
+fn send_one(route: &Route, bytes: libc::iovec) -> io::Result<()> {
+    let (name, length) = Name::new(route.to);
+    let name = (&raw const name).cast();
+    // SAFETY: buffer and name live through the call, with their true lengths; the descriptor is open (see the head of this file).
+    uninterrupted(|| unsafe { libc::sendto(route.fd, bytes.iov_base, bytes.iov_len, libc::MSG_DONTWAIT, name, length) })
+}
+
+fn uninterrupted(send: impl Fn() -> isize) -> io::Result<()> {
+    loop {
+        if send() >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
 }
 
-fn name(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
-    // SAFETY: all-zero bytes are a valid sockaddr_storage.
-    let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
-    match address {
-        SocketAddr::V4(address) => {
-            // SAFETY: a sockaddr_storage is large and aligned enough for every address structure.
-            let name = unsafe { &mut *(&raw mut storage).cast::<libc::sockaddr_in>() };
-            name.sin_family = libc::AF_INET as libc::sa_family_t;
-            name.sin_port = address.port().to_be();
-            name.sin_addr.s_addr = u32::from(*address.ip()).to_be();
-            (storage, size_of::<libc::sockaddr_in>() as libc::socklen_t)
-        }
-        SocketAddr::V6(address) => {
-            // SAFETY: as above.
-            let name = unsafe { &mut *(&raw mut storage).cast::<libc::sockaddr_in6>() };
-            name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-            name.sin6_port = address.port().to_be();
-            name.sin6_addr.s6_addr = address.ip().octets();
-            name.sin6_scope_id = address.scope_id();
-            (storage, size_of::<libc::sockaddr_in6>() as libc::socklen_t)
-        }
-    }
+fn refusal(message: &Message, length: usize) -> Refused {
+    Refused { slot: message.route.slot, length, to_client: message.route.to_client }
 }
 
-/// IP_PKTINFO or IPV6_PKTINFO with the source address, and the link where it belongs to one: the header of 16 bytes, then the
-/// structure, padded to 8.
-fn write_source(control: &mut Control, source: IpAddr, to: SocketAddr) -> usize {
-    let (level, kind, length, space) = match source {
-        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO, 16 + 12, 32),
-        IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 16 + 20, 40),
-    };
-    control.0[..8].copy_from_slice(&usize::to_ne_bytes(length));
-    control.0[8..12].copy_from_slice(&i32::to_ne_bytes(level));
-    control.0[12..16].copy_from_slice(&i32::to_ne_bytes(kind));
-    match source {
-        IpAddr::V4(ip) => control.0[20..24].copy_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => {
-            let link = if let SocketAddr::V6(to) = to { to.scope_id() } else { 0 };
-            control.0[16..32].copy_from_slice(&ip.octets());
-            control.0[32..36].copy_from_slice(&link.to_ne_bytes());
-        }
-    }
-    space
+fn vector(bytes: &[u8]) -> libc::iovec {
+    libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
 }
+
+#[cfg(test)]
+mod tests;

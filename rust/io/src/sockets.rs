@@ -85,7 +85,7 @@ fn open(address: SocketAddr, kind: Type) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Large buffers, and no path-MTU discovery: a spoofed ICMP must not make us lose packets. The kernel may give less.
+/// Several datagrams at once from one sender where the kernel can (UDP_GRO), large buffers, and no path-MTU discovery: a spoofed ICMP must not make us lose packets. The kernel may give less.
 fn datagram_options(socket: &Socket, address: SocketAddr, buffer: usize) {
     let size = i32::try_from(buffer).unwrap_or(i32::MAX);
     for (force, ask) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
@@ -93,6 +93,7 @@ fn datagram_options(socket: &Socket, address: SocketAddr, buffer: usize) {
             let _ = raw_option(socket, libc::SOL_SOCKET, ask, size);
         }
     }
+    let _ = raw_option(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
     let names = (libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER);
     if set_option(socket, address, names, libc::IP_PMTUDISC_OMIT).is_err() {
         let _ = set_option(socket, address, names, libc::IP_PMTUDISC_DONT);

@@ -1,5 +1,6 @@
 //! One TCP client: frames cut from what it sends, and a bounded queue of frames for it.
 
+use crate::outbox::Framed;
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use std::io::{self, ErrorKind};
@@ -71,11 +72,13 @@ impl Stream {
     }
 
     /// Queue a whole frame; false where the reader is too slow for it.
-    pub fn push(&mut self, frame: &[u8], answer: bool) -> bool {
+    pub fn push(&mut self, frame: Framed<'_>, answer: bool) -> bool {
         let room = if answer { QUEUE + ANSWERS } else { QUEUE };
         let fits = self.queue.len() - self.sent + frame.len() <= room;
         if fits {
-            self.queue.extend_from_slice(frame);
+            self.queue.extend_from_slice(frame.head);
+            self.queue.extend_from_slice(frame.body);
+            self.queue.resize(self.queue.len() + frame.padding, 0);
         }
         fits
     }

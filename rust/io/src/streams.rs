@@ -1,5 +1,6 @@
 //! TCP listeners and clients of one worker.
 
+use crate::outbox::Framed;
 use crate::stream::{Flow, Stream};
 use crate::worker::{Token, Worker};
 use hairpin_proto::channel_data::{frame_length, Frame};
@@ -44,7 +45,7 @@ impl Streams {
     }
 
     /// Queue a frame, to be written after the batch in hand; false where the reader is too slow.
-    pub fn push(&mut self, place: u32, frame: &[u8], answer: bool) -> bool {
+    pub fn push(&mut self, place: u32, frame: Framed<'_>, answer: bool) -> bool {
         let Some(stream) = self.get(place) else { return false };
         let taken = stream.push(frame, answer);
         let waits = stream.watched.contains(epoll::EventFlags::OUT); // the socket will say when it takes more

@@ -1,6 +1,6 @@
 //! One worker thread: it waits, judges what is there, and sends what came of it. No lock and no interpreter on the way.
 
-use crate::batch::{Batch, Received, HEADROOM};
+use crate::batch::Batch;
 use crate::clock;
 use crate::events::{Event, Events, Totals};
 use crate::mailbox::{Letter, Mailbox};
@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-const CLIENT_BATCH: usize = 64;
+const CLIENT_BATCH: usize = 32;
 const RELAY_BATCH: usize = 32;
 const EVENTS: usize = 256;
 const PACKETS_OF_OTHERS: usize = 1024;
@@ -110,7 +110,7 @@ impl Worker {
             listeners,
             streams: Streams::default(),
             batch: Batch::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(),
             scratch: Vec::new(),
             input: vec![0; INPUT].into(),
             now: clock::now(),
@@ -177,11 +177,13 @@ impl Worker {
         let (index, address) = (listener.index, listener.address);
         let (first, count) = self.batch.receive(listener.socket.as_raw_fd(), CLIENT_BATCH);
         for place in first..first + count {
-            let Some(Received { length, from, to, .. }) = self.batch.received(place) else { continue };
-            let local = to.map_or(address, |ip| SocketAddr::new(ip, address.port()));
-            let five_tuple = FiveTuple { listener: index, client: from, local };
-            let arrival = Arrival { five_tuple, transport: Transport::Udp, slot: self.table.find(&five_tuple) };
-            self.packet_from_client(&arrival, place, length);
+            let Some(received) = self.batch.received(place) else { continue };
+            let local = received.to.map_or(address, |ip| SocketAddr::new(ip, address.port()));
+            let five_tuple = FiveTuple { listener: index, client: received.from, local };
+            for span in received.spans() {
+                let slot = self.table.find(&five_tuple);
+                self.packet_from_client(&Arrival { five_tuple, transport: Transport::Udp, slot }, span);
+            }
         }
     }
 
@@ -190,9 +192,10 @@ impl Worker {
         let Some(relay) = self.table.session(slot).and_then(|session| session.relay.as_ref()) else { return };
         let (first, count) = self.batch.receive(relay.socket.raw(), RELAY_BATCH);
         for place in first..first + count {
-            if let Some(received) = self.batch.received(place) {
-                let from = SocketAddr::new(received.from.ip(), received.from.port()); // as permissions name it
-                self.packet_from_peer(slot, from, (place, HEADROOM, received.length));
+            let Some(received) = self.batch.received(place) else { continue };
+            let from = SocketAddr::new(received.from.ip(), received.from.port()); // as permissions name it
+            for payload in received.spans() {
+                self.packet_from_peer(slot, from, payload);
             }
         }
     }
@@ -206,9 +209,11 @@ impl Worker {
 
     /// Send what waits. To be called before a socket is closed, too.
     pub(crate) fn flush(&mut self) {
-        let table = &mut self.table;
-        self.outbox.flush(&self.batch, |datagram| table.refused(datagram.slot, datagram.length, datagram.to_client));
+        self.outbox.flush();
         self.batch.clear();
+        for refused in self.outbox.refused.drain(..) {
+            self.table.refused(refused.slot, refused.length, refused.to_client);
+        }
     }
 
     fn read_mailbox(&mut self) -> bool {
