@@ -11,15 +11,19 @@ from typing import Annotated
 
 import typer
 
-from hairpin import server
+from hairpin import load, server
 from hairpin.auth import IceServers, ice_servers, mint
 from hairpin.config import Config, ConfigError, Interface
 from hairpin.config.summary import describe
 from hairpin.stun import Address, Transport
 from hairpin.version import __version__
 
-BAD_SETTINGS = 2
-DAY = 86_400
+NOT_WELL, BAD_SETTINGS = 1, 2
+HOUR, DAY = 3600, 86_400
+MODES = (
+    "pair: two clients call each other; echo: to a peer on this machine and back; up, down: one way to or from it; "
+    "setups: set-ups a second, so many --sessions at a time."
+)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -88,11 +92,46 @@ def credentials(
     typer.echo(json.dumps(answer, indent=2))
 
 
+@app.command()
+def bench(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="The server: turn:HOST[:PORT][?transport=udp|tcp].")],
+    user: Annotated[str, typer.Option(help="Who asks; with --secret any name.")] = "",
+    password: Annotated[str, typer.Option(help="The user's.")] = "",
+    secret: Annotated[str, typer.Option(help="The secret to make TURN REST credentials from.")] = "",
+    mode: Annotated[load.Mode, typer.Option(help=MODES)] = load.Mode.PAIR,
+    sessions: Annotated[int, typer.Option(help="Allocations; in mode pair two make a call.")] = 10,
+    packets: Annotated[float, typer.Option(help="Packets a second that each session sends.")] = 50,
+    size: Annotated[int, typer.Option(help="Bytes of a packet.")] = 160,
+    seconds: Annotated[float, typer.Option(help="How long.")] = 10,
+    peer: Annotated[
+        str | None, typer.Option(metavar="IP", help="Where the server's relay reaches this machine.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one object.")] = False,
+) -> None:
+    """Put a load on any TURN server, and say what it did with it."""
+    with _one_line_errors():
+        credentials = _bench_credentials(user, password, secret, seconds)
+        plan = load.Plan(load.Target.parse(uri), credentials, load.Load(mode, sessions, packets, size, seconds), peer)
+        with load.screen(quiet=as_json) as show:
+            figures = load.run(plan, show)
+    judged = load.verdict(figures)
+    typer.echo(json.dumps(load.report(figures, judged)) if as_json else "\n".join(judged.sentences))
+    raise typer.Exit(0 if judged.well else NOT_WELL)
+
+
+def _bench_credentials(user: str, password: str, secret: str, seconds: float) -> load.Credentials:
+    if bool(password) == bool(secret):
+        raise load.PlanError("--password or --secret: one of them, and not both")
+    if secret:
+        return load.Credentials(*mint(secret, user or "bench", int(seconds) + HOUR, time.time()))
+    return load.Credentials(user, password)
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except ConfigError as error:
+    except (ConfigError, load.PlanError) as error:
         typer.echo(f"hairpin: {error}", err=True)
         raise typer.Exit(BAD_SETTINGS) from None
 
