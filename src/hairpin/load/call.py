@@ -101,9 +101,9 @@ class Call:
 
     def _measure(self, senders: list[Sender]) -> Figures:
         rate = len(senders) * self._load.packets
-        idle, start = self._loop.idle, time.monotonic_ns()
-        pace = Pace(rate, max(round(rate * self._load.seconds), 1), start)
         with no_collection():
+            idle, start = self._loop.idle, time.monotonic_ns()
+            pace = Pace(rate, max(round(rate * self._load.seconds), 1), start)
             send_all(self._loop, senders, pace, self._chores(pace))
             elapsed, idle = time.monotonic_ns() - start, self._loop.idle - idle
             await_stragglers(self._loop, self._tally)

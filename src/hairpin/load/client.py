@@ -194,7 +194,7 @@ class Client:
         if request == _refresh(0) or lifetime == 0:
             self.relay = None
         else:
-            self._kept.append((now + max(lifetime - 60, lifetime // 2) * SECOND, _refresh(LIFETIME)))
+            self._kept.append((now + max(lifetime - 60, lifetime // 2, 1) * SECOND, _refresh(LIFETIME)))
 
     def _note_software(self, message: Message) -> None:
         named = (value for code, value in message.attributes() if code == Attribute.SOFTWARE and isinstance(value, str))

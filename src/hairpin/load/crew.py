@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hairpin.load.client import Client
 from hairpin.load.failure import Cause, Failure
 from hairpin.load.figures import Figures
-from hairpin.load.links import Connection, Datagrams, Endpoint
+from hairpin.load.links import Connection, Datagrams, Endpoint, Link
 from hairpin.load.loop import Loop
 from hairpin.load.plan import Plan
 from hairpin.load.session import OnData, Session, drive
@@ -52,10 +52,7 @@ class Crew:
 
     def enlist(self, on_data: OnData) -> Session:
         """A session more, with its socket open."""
-        reliable = self.plan.target.transport == Transport.TCP
-        link = (Connection if reliable else Datagrams)(*self._place)
-        client = Client(self.plan.credentials, reliable=reliable, chance=os.urandom)
-        session = Session(self.loop, link, client, on_data)
+        session = Session(self.loop, self._equip, on_data)
         self._living.add(session)
         session.open()
         return session
@@ -104,3 +101,8 @@ class Crew:
         """What all modes tell."""
         failures = tuple(self.failures.most_common())
         return Figures(self.plan, software=self.software, failures=failures, repeated=self.repeated)
+
+    def _equip(self) -> tuple[Link, Client]:
+        reliable = self.plan.target.transport == Transport.TCP
+        link = (Connection if reliable else Datagrams)(*self._place)
+        return link, Client(self.plan.credentials, reliable=reliable, chance=os.urandom)

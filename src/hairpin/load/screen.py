@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from hairpin.load.crew import Progress as Step
 from hairpin.load.crew import Show
@@ -43,18 +43,17 @@ def _bar(console: Console) -> Iterator[Show]:
     columns = (
         TextColumn("{task.description:<11}"),
         BarColumn(24),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as bar:
         task = bar.add_task("", total=1.0, note="")
-        drawn = 0.0
+        drawn, phase = 0.0, ""
 
         def show(step: Step) -> None:
-            nonlocal drawn
-            bar.update(task, description=step.phase, completed=step.share, note=step.note)
-            if time.monotonic() - drawn > SELDOM:
+            nonlocal drawn, phase
+            if step.phase != phase or time.monotonic() - drawn > SELDOM:
+                bar.update(task, description=step.phase, completed=step.share, note=step.note)
                 bar.refresh()
-                drawn = time.monotonic()
+                drawn, phase = time.monotonic(), step.phase
 
         yield show

@@ -13,19 +13,22 @@ from hairpin.load.loop import WRITE, Loop
 Step = Callable[[Client, int], None]
 OnData = Callable[[bytes, int, int], object]
 CHANNEL_HEADER = 4
+MOST_ADDRESSES = 16  # RFC 8656, section 7.4, asks for three; a storm soon comes by its own ports again
 
 
 class Session:
     """One five-tuple towards the server."""
 
-    def __init__(self, loop: Loop, link: Link, client: Client, on_data: OnData) -> None:
+    def __init__(self, loop: Loop, make: Callable[[], tuple[Link, Client]], on_data: OnData) -> None:
         """Data that comes in the channel goes to `on_data`, with the offset of the payload and the time."""
-        self.client = client
-        self.link = link
+        self.link, self.client = make()
+        self._make = make
         self.took = 0  # ns that the steps took
         self.blocked = 0  # packets that the socket did not take
         self._loop, self._on_data = loop, on_data
         self._steps: deque[Step] = deque()
+        self._script: tuple[Step, ...] = ()
+        self._addresses = 1  # of this machine that were tried
         self._began = 0
         self._open = False
         self._watching = False
@@ -59,6 +62,7 @@ class Session:
     def begin(self, *steps: Step) -> None:
         """Take these steps, each when the one before is answered."""
         self._began = time.monotonic_ns()
+        self._script = steps
         self._steps.extend(steps)
         self.advance(self._began)
 
@@ -74,6 +78,8 @@ class Session:
     def advance(self, now: int) -> None:
         """Do what can be done by now."""
         self.client.tick(now)
+        if _address_taken(self.client) and self._addresses < MOST_ADDRESSES:
+            return self._move()
         while self._steps and self.client.idle:
             step = self._steps.popleft()
             if self.well:
@@ -83,6 +89,7 @@ class Session:
         if self._began and self.well and not self.busy:
             self.took += now - self._began
             self._began = 0
+        return None
 
     def send(self, data: bytes | bytearray) -> None:
         """Send, or count that there was no room."""
@@ -104,13 +111,24 @@ class Session:
         except LinkError as error:
             return self._broke(error)
         now = time.monotonic_ns()
+        client = self.client
         for frame in frames:
             if frame and frame[0] & 0xC0:
                 self._on_data(frame, CHANNEL_HEADER, now)
             else:
-                self.client.receive(frame, now)
+                client.receive(frame, now)
                 self.advance(now)
         return None
+
+    def _move(self) -> None:
+        """Begin again from another port."""
+        self.close()
+        self._addresses += 1
+        self._steps.clear()
+        self.link, self.client = self._make()
+        self._watching = False
+        self.open()
+        self.begin(*self._script)
 
     def _watch(self) -> None:
         self._watching = self.link.waiting
@@ -147,6 +165,10 @@ def _wait(loop: Loop, active: set[Session]) -> None:
     now = time.monotonic_ns()
     for session in active:
         session.advance(now)
+
+
+def _address_taken(client: Client) -> bool:
+    return client.failure is not None and (client.failure.step, client.failure.code) == ("Allocate", 437)
 
 
 def _release(client: Client, now: int) -> None:

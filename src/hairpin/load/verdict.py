@@ -46,7 +46,7 @@ def _interrupted(figures: Figures) -> tuple[str, ...]:
 
 
 def _failures(figures: Figures) -> tuple[str, ...]:
-    several = figures.plan.load.sessions > 1 and figures.ready > 0
+    several = figures.plan.load.sessions > 1 and (figures.ready > 0 or len(figures.failures) > 1)
     return tuple(
         (f"{_number(count)} {_plural(count, 'session')} failed. " if several else "") + hint(failure, figures.plan)
         for failure, count in figures.failures
@@ -65,7 +65,8 @@ def _packets(figures: Figures) -> tuple[str, ...]:
 
 
 def _load(figures: Figures) -> str:
-    load, seconds = figures.plan.load, figures.elapsed / 1e9
+    load = figures.plan.load
+    seconds = figures.elapsed / 1e9 if figures.stopped else load.seconds
     if load.mode is Mode.PAIR:
         calls = figures.ready // 2
         who = f"{_number(calls)} {_plural(calls, 'call')} of {load.packets:g} packets/s each way"
