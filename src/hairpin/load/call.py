@@ -100,6 +100,7 @@ class Call:
         return [channel_sender(self._tally, index, session, size) for index, session in enumerate(ready_sessions)]
 
     def _measure(self, senders: list[Sender]) -> Figures:
+        self._crew.show(Progress("Sending", 0.0))
         rate = len(senders) * self._load.packets
         with no_collection():
             idle, start = self._loop.idle, time.monotonic_ns()
