@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -147,6 +148,15 @@ def test_ctrl_c_gives_back_and_tells(hairpin: Running) -> None:
     thread.join()
     assert json.loads(result.stdout)["stopped"] is True
     assert hairpin.call(lambda: len(hairpin.server.rules.sessions)) == 0
+
+
+def test_more_sessions_than_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are not begun: what could not be closed would stay with the server."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 100))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    result = bench("turn:127.0.0.1", "--sessions", "50")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "hairpin: --sessions: 50 need 114 open files, and this machine grants 100\n"
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,15 @@ def test_an_allocation_is_known_by_its_relay() -> None:
     assert (client.relay, client.idle, client.failure) == (Address("192.0.2.1", 50000), True, None)
 
 
+def test_who_has_proved_nothing_holds_nothing() -> None:
+    """An allocation may come of a signed request, and is there until it is released."""
+    client = made()
+    client.allocate(4, 0)
+    before = client.may_hold
+    challenge(client)
+    assert (before, client.may_hold, allocated().may_hold) == (False, True, True)
+
+
 def test_a_second_401_is_final() -> None:
     """For the first answer to it was the best that we have."""
     client = made()

@@ -186,6 +186,26 @@ def test_a_stopped_run_says_so() -> None:
     assert "for 3.24 s" in judged.sentences[1]
 
 
+def test_a_run_that_was_stopped_too_early() -> None:
+    """Is not well: nothing is known."""
+    judged = verdict(run(stopped=True, ready=0, sent=0, arrived=0, elapsed=0, latency=None, setup=None))
+    assert (judged.well, judged.sentences) == (False, ("Stopped before anything was measured.",))
+
+
+def test_failures_that_mean_the_same_are_one() -> None:
+    """And what they explain is not explained again."""
+    causes = (Failure("Traffic", Cause.CLOSED), Failure("Traffic", Cause.CLOSED, 0, "Connection reset by peer"))
+    judged = verdict(run(arrived=10_000, failures=((causes[0], 3), (causes[1], 1))))
+    assert judged.sentences[0] == "4 sessions failed. The server closed the connection (Traffic)."
+    assert not any("Try --packets" in sentence for sentence in judged.sentences)
+
+
+def test_requests_to_a_server_that_fell_silent_were_not_limited() -> None:
+    """They were sent again for another reason."""
+    judged = verdict(run(repeated=9, failures=((Failure("Refresh", Cause.SILENCE), 3),)))
+    assert not any("sent again" in sentence for sentence in judged.sentences)
+
+
 def test_set_ups() -> None:
     """As many a second as were completed."""
     judged = verdict(run(Mode.SETUPS, setups=41_000, sent=0, arrived=0, latency=None, repeated=3))

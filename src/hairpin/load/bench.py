@@ -8,9 +8,11 @@ from hairpin.load.crew import Crew, Place, Show
 from hairpin.load.failure import Cause, Failure, plain
 from hairpin.load.figures import Figures
 from hairpin.load.loop import Loop
-from hairpin.load.plan import Mode, Plan, Target
+from hairpin.load.plan import Load, Mode, Plan, PlanError, Target
 from hairpin.load.storm import storm
 from hairpin.stun import Transport
+
+SPARE = 64  # descriptors for everything else
 
 
 def run(plan: Plan, show: Show) -> Figures:
@@ -19,8 +21,7 @@ def run(plan: Plan, show: Show) -> Figures:
         place = resolve(plan.target)
     except OSError as error:
         return Figures(plan, failures=((Failure("Resolve", Cause.NETWORK, 0, plain(error.strerror or "")), 1),))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    _claim_descriptors(plan.load)
     with Loop() as loop:
         crew = Crew(plan, loop, place, show)
         try:
@@ -34,3 +35,12 @@ def resolve(target: Target) -> Place:
     kind = socket.SOCK_STREAM if target.transport == Transport.TCP else socket.SOCK_DGRAM
     family, _, _, _, address = socket.getaddrinfo(target.host, target.port, type=kind)[0]
     return family, address  # type: ignore[return-value]  # the third form is for builds without IPv6
+
+
+def _claim_descriptors(load: Load) -> None:
+    """As many as the machine grants; PlanError before a packet is sent where that is too few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = load.sessions * (1 if load.mode in (Mode.PAIR, Mode.SETUPS) else 2) + SPARE
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise PlanError(f"--sessions: {load.sessions} need {wanted} open files, and this machine grants {hard}")

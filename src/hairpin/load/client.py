@@ -72,6 +72,11 @@ class Client:
         return self._open is None
 
     @property
+    def may_hold(self) -> bool:
+        """Whether the server has an allocation for us, or is asked for one with credentials."""
+        return self.relay is not None or (self._open is not None and self._open.signed)
+
+    @property
     def deadline(self) -> int | None:
         """When `tick` has something to do."""
         if self._open:

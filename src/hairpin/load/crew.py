@@ -75,7 +75,7 @@ class Crew:
     def give_back(self) -> None:
         """Release every allocation, also after a signal; not to be had from a server that has fallen silent."""
         self.loop.resume()
-        holding = [session for session in self._living if session.client.relay or session.busy]
+        holding = [session for session in self._living if session.client.may_hold]
         self.show(Progress("Giving back", 0.0, f"{len(holding)} sessions"))
         silent: list[Session] = []
 

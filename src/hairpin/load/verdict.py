@@ -1,7 +1,9 @@
 """From figures to sentences, and whether all is well."""
 
+from collections import Counter
 from dataclasses import dataclass
 
+from hairpin.load.failure import Cause
 from hairpin.load.figures import Figures
 from hairpin.load.hints import hint
 from hairpin.load.plan import Mode
@@ -37,19 +39,26 @@ def verdict(figures: Figures) -> Verdict:
         *_repeated(figures),
         *_generator(figures),
     )
-    well = not figures.failures and figures.loss <= TOLERATED and (figures.ready > 0 or figures.stopped)
+    well = not figures.failures and figures.loss <= TOLERATED and figures.ready > 0
     return Verdict(well, sentences)
 
 
 def _interrupted(figures: Figures) -> tuple[str, ...]:
-    return (f"Stopped after {figures.elapsed / 1e9:.1f} s; until then:",) if figures.stopped else ()
+    if not figures.stopped:
+        return ()
+    if not (figures.sent or figures.setups):
+        return ("Stopped before anything was measured.",)
+    return (f"Stopped after {figures.elapsed / 1e9:.1f} s; until then:",)
 
 
 def _failures(figures: Figures) -> tuple[str, ...]:
-    several = figures.plan.load.sessions > 1 and (figures.ready > 0 or len(figures.failures) > 1)
+    counts: Counter[str] = Counter()
+    for failure, count in figures.failures:
+        counts[hint(failure, figures.plan)] += count
+    several = figures.plan.load.sessions > 1 and (figures.ready > 0 or len(counts) > 1)
     return tuple(
-        (f"{_number(count)} {_plural(count, 'session')} failed. " if several else "") + hint(failure, figures.plan)
-        for failure, count in figures.failures
+        (f"{_number(count)} {_plural(count, 'session')} failed. " if several else "") + sentence
+        for sentence, count in counts.most_common()
     )
 
 
@@ -100,7 +109,7 @@ def _where_lost(figures: Figures) -> tuple[str, ...]:
         )
     if figures.blocked:
         return (f"Of these {_number(figures.blocked)} found no room in this machine's sockets: the link is full.",)
-    if figures.loss > TOLERATED:
+    if figures.loss > TOLERATED and not figures.failures:
         fewer = figures.plan.load.packets / 2
         return (f"Try --packets {fewer:g}: a loss that goes away with the rate is a server or a link at its limit.",)
     return ()
@@ -117,7 +126,8 @@ def _set_ups(figures: Figures) -> tuple[str, ...]:
 
 
 def _repeated(figures: Figures) -> tuple[str, ...]:
-    if not figures.repeated or not figures.ready:
+    silent = any(failure.cause is Cause.SILENCE for failure, _ in figures.failures)
+    if not figures.repeated or not figures.ready or silent:
         return ()
     return (
         f"{_number(figures.repeated)} {_plural(figures.repeated, 'request')} had to be sent again: lost on the way, or "
