@@ -32,8 +32,8 @@ check: build ## style, types, layers, and the border's stub against the built mo
 		|| { echo "no cargo $$tool here: it does not judge Rust (apt-get install rustfmt-web rust-web-clippy)"; exit 0; }; done; \
 		set -ex; cargo fmt --check; cargo clippy --quiet --workspace --all-targets -- -D warnings'
 
-bench: build ## hairpin against coturn, one table (bench/README.md); pass options in ARGS="--rounds 5"
-	$(BIN)/python bench/run.py $(ARGS)
+bench: build .venv/.bench ## hairpin, its peers and the floor in one table (bench/README.md); options in ARGS="--rounds 3"
+	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove all that was built, .venv too
 	rm -rf .venv target .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/hairpin/*.so
@@ -41,6 +41,10 @@ clean: ## remove all that was built, .venv too
 
 $(CORE): $(SOURCES) .venv/.ready
 	$(RUST) VIRTUAL_ENV="$$PWD/.venv" $(BIN)/maturin develop --release
+	@touch $@
+
+.venv/.bench: pyproject.toml .venv/.ready
+	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 .venv/.ready: pyproject.toml
