@@ -12,6 +12,17 @@ from bench.tools import BENCH, Command, FailedError, run
 SERVER_SPACE, LOAD_SPACE = "hairpin-bench-server", "hairpin-bench-load"
 SERVER_LINK, LOAD_LINK = "hpserver", "hpload"
 
+# Once it is refused, a packet has gone to the server's side and another has come back.
+PROBE = """
+import contextlib, socket, sys
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(2)
+asking.connect((sys.argv[1], 9))
+asking.send(b"")
+with contextlib.suppress(ConnectionRefusedError):
+    asking.recv(1)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -45,7 +56,8 @@ def why_no_veth() -> str:
         return "not root: sudo make bench"
     try:
         with veth():
-            return ""
+            run([*VETH.load_prefix, sys.executable, "-c", PROBE, VETH.server])
+            return "" if _napi_time(SERVER_LINK) else "the kernel does not receive by NAPI there"
     except FailedError as error:
         return str(error)
 
@@ -84,15 +96,24 @@ def _join() -> None:
 
 
 def _thread_receiving(space: str, link: str, core: int) -> None:
-    """GRO makes veth use NAPI, and NAPI gets a thread, as a NIC's would; it is kept on its core."""
+    """Let the link receive by NAPI, in a thread that is kept on its core: there a NIC would be served too."""
     inside = ["ip", "netns", "exec", space]
-    run([*inside, sys.executable, BENCH / "gro.py", link])
+    run([*inside, sys.executable, BENCH / "offloads.py", link])
     run([*inside, "sh", "-c", f"echo 1 > /sys/class/net/{link}/threaded"])
-    found = [status.parent for status in Path("/proc").glob("[0-9]*/comm") if _is_napi(status, link)]
+    found = _napi_threads(link)
     if not found:
         raise FailedError(f"the kernel made no NAPI thread for {link}")
     for thread in found:
         os.sched_setaffinity(int(thread.name), {core})
+
+
+def _napi_time(link: str) -> int:
+    """Nanoseconds of CPU time that its threads have used."""
+    return sum(int(thread.joinpath("schedstat").read_text().split()[0]) for thread in _napi_threads(link))
+
+
+def _napi_threads(link: str) -> list[Path]:
+    return [comm.parent for comm in Path("/proc").glob("[0-9]*/comm") if _is_napi(comm, link)]
 
 
 def _is_napi(comm: Path, link: str) -> bool:
