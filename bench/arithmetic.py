@@ -97,17 +97,19 @@ def _one(figure: Figure, ours: float, theirs: float) -> float:
 
 def wording(ask: Ask) -> str:
     """What is asked, in the table."""
-    if ask.against == "floor":
-        return f"floor x {ask.bound:g} at most"
-    if ask.against in ("at most", "at least"):
-        return f"{ask.against} {ask.bound:g}"
-    return f"{ask.against} {ask.bound:.3g}"
+    if ask.against == "itself":
+        return f"{ask.bound:g} at {'most' if ask.most else 'least'}"
+    return f"{ask.against} x {ask.bound:g} at most" if ask.most else f"{ask.against} {ask.bound:g}"
 
 
 def reached(ask: Ask, value: float | None, against: Ratio | None) -> bool | None:
     """Whether it is; None where it could not be measured. `against` is hairpin's ratio to what the ask names."""
-    if ask.against in ("at most", "at least"):
-        return None if value is None else (value <= ask.bound if ask.against == "at most" else value >= ask.bound)
-    if against is None:
+    if ask.against == "itself":
+        found = value
+    elif against is None:
+        found = None
+    else:
+        found = 1 / against.whole if ask.most else against.whole
+    if found is None:
         return None
-    return 1 / against.whole <= ask.bound if ask.against == "floor" else against.whole >= ask.bound
+    return found <= ask.bound if ask.most else found >= ask.bound

@@ -15,7 +15,7 @@ from bench.tools import BENCH, BUILD
 
 CURRENT = BUILD / "bench.json"
 HISTORY = BENCH / "history"
-KEPT = ("own", "sent", "lost", "late", "wrong", "failures", "failed", "window")
+KEPT = ("own", "sent", "lost", "late", "wrong", "failures", "failed", "window", "capacity", "listings", "listed", "end")
 Record: TypeAlias = dict[str, Any]
 Samples: TypeAlias = Mapping[str, list[Sample]]
 

@@ -60,7 +60,7 @@ def page(shown: Sequence[tuple[Line, Record]]) -> Iterator[str]:
     yield aligned([["", "configuration", "median"], *_configurations(shown)]) + "\n"
     yield "## Order\n\n" + order(shown) + "\n"
     yield "## The servers\n"
-    yield from _servers(shown)
+    yield from servers(shown)
 
 
 def dates(shown: Sequence[tuple[Line, Record]]) -> str:
@@ -93,10 +93,13 @@ def _configurations(shown: Sequence[tuple[Line, Record]]) -> Iterator[list[str]]
                 yield [line.name, name, "none counts" if value is None else f"{value:,.2f} {line.figure.unit}"]
 
 
-def _servers(shown: Sequence[tuple[Line, Record]]) -> Iterator[str]:
-    record = shown[0][1]
+def servers(shown: Sequence[tuple[Line, Record]]) -> Iterator[str]:
+    """Those of all records shown; of one that is in several, the newest."""
+    found = sorted((record for _, record in shown), key=lambda record: str(record["date"]))
+    variants = {name: one for record in found for name, one in record["variants"].items()}
+    missing = {column: how for record in found for column, how in record["missing"].items()}
     yield f"Ratios are to {reference(*shown[0])}.\n"
-    for name, one in record["variants"].items():
+    for name, one in variants.items():
         yield f"- {name}, {one['version']}: `{one['configuration']}`"
-    for column, how in record["missing"].items():
+    for column, how in missing.items():
         yield f"- {column} was not measured: {how}"

@@ -30,7 +30,7 @@ def write_plot(shown: Sequence[tuple[Line, Record]]) -> None:
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "hairpin", "font.size": 9})
     heights = [len(pairs) for pairs in panels.values()]
     figure, axes = pyplot.subplots(
-        len(panels), 1, figsize=(9, 1.1 * sum(heights)), height_ratios=heights, squeeze=False
+        len(panels), 1, figsize=(11, 0.9 * sum(heights)), height_ratios=heights, squeeze=False
     )
     for axis, (group, pairs) in zip(axes[:, 0], panels.items(), strict=True):
         _draw(axis, PANELS[group], pairs)
@@ -43,18 +43,25 @@ def _draw(axis: Axes, title: str, pairs: Sequence[tuple[Line, Record]]) -> None:
     height = 0.85 / len(names)
     for place, name in enumerate(names):
         bars = [(row - 0.4 + place * height, value) for row, pair in enumerate(pairs) if (value := _value(*pair, name))]
-        if not bars:
-            continue
-        where, widths = zip(*bars, strict=True)
-        colour = COLOURS.get(name.split()[0], "#555555")
-        light = 1.0 if names.index(name) == [n.split()[0] for n in names].index(name.split()[0]) else 0.6
-        drawn = axis.barh(where, widths, height * 0.9, align="edge", color=colour, alpha=light, label=name)
-        axis.bar_label(drawn, fmt="%.2f", padding=2, fontsize=7)
+        if bars:
+            where, widths = zip(*bars, strict=True)
+            colour, strength = _colour(names, name)
+            drawn = axis.barh(
+                where, widths, height * 0.9, align="edge", color=colour, alpha=strength, label=name, linewidth=0
+            )
+            axis.bar_label(drawn, fmt="%.2f", padding=2, fontsize=7)
     axis.set_yticks(range(len(pairs)), [line.name for line, _ in pairs])
     axis.invert_yaxis()
     axis.set_title(f"{title}: CPU us a packet, less is better", loc="left", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(fontsize=7, loc="lower right")
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _colour(names: Sequence[str], name: str) -> tuple[str, float]:
+    """A colour for each server, paler for each further column of it."""
+    server = name.split()[0]
+    alike = [other for other in names if other.split()[0] == server]
+    return COLOURS.get(server, "#555555"), 1 - 0.3 * min(alike.index(name), 2)
 
 
 def _value(line: Line, record: Record, name: str) -> float | None:

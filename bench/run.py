@@ -12,7 +12,7 @@ from bench.journal import Journal, keep, record_of, records, resumed
 from bench.lines import Line, lines
 from bench.load import run_load
 from bench.long import PROCEDURES
-from bench.page import write_page
+from bench.page import dates, servers, write_page
 from bench.places import PLACES, veth, why_no_veth
 from bench.plot import write_plot
 from bench.servers import Found, Missing, Variant, find, started
@@ -26,10 +26,11 @@ def main() -> None:
     journal = _asked()
     raise_descriptor_limit(20_000)
     build_turnload()
-    found = [_named(one) for one in find()]
+    found = [_told(one) for one in find()]
     measure(journal, _chosen(journal, found), _possible(journal))
     record = record_of(journal, found)
-    print(table([(line, record) for line in lines() if line.name in record["lines"]]))
+    measured = [(line, record) for line in lines() if line.name in record["lines"]]
+    print(dates(measured), "", table(measured), "", *servers(measured), sep="\n")
     print(f"kept as {keep(record)}", file=sys.stderr)
     shown = newest(records())
     write_page(shown)
@@ -96,7 +97,7 @@ def _asked() -> Journal:
     return Journal(chosen.rounds, chosen.seconds, chosen.cases, chosen.only, chosen.long)
 
 
-def _named(one: Found) -> Found:
+def _told(one: Found) -> Found:
     if isinstance(one, Missing):
         print(f"without {one.column}: {one.how}", file=sys.stderr)
     return one

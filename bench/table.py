@@ -47,17 +47,14 @@ def _rank(name: str) -> int:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Markdown with columns of one width, the first to the left and the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    written = [
-        "| "
-        + " | ".join(
-            cell.ljust(w) if not i else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        + " |"
-        for row in rows
-    ]
-    rule = "| " + " | ".join("-" * w if not i else "-" * (w - 1) + ":" for i, w in enumerate(widths)) + " |"
-    return "\n".join([written[0], rule, *written[1:]])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(_row(cells, widths) for cells in (rows[0], rule, *rows[1:]))
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+    return f"| {' | '.join([cells[0].ljust(widths[0]), *padded[1:]])} |"
 
 
 def reference(line: Line, record: Record) -> str | None:

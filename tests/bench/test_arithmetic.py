@@ -102,14 +102,14 @@ def test_what_is_asked_is_reached_or_not() -> None:
     near = ratio(CORE, [sample(2.2)], [sample(2)])
     assert reached(Ask("coturn", 3.0), 2, three) is True
     assert reached(Ask("coturn", 3.1), 2, three) is False
-    assert reached(Ask("floor", 1.15), 2, near) is True
-    assert reached(Ask("floor", 1.05), 2, near) is False
-    assert reached(Ask("at most", 6), 6, None) is True
-    assert reached(Ask("at least", 18_000), 17_999, None) is False
+    assert reached(Ask("floor", 1.15, most=True), 2, near) is True
+    assert reached(Ask("floor", 1.05, most=True), 2, near) is False
+    assert reached(Ask("itself", 6, most=True), 6, None) is True
+    assert reached(Ask("itself", 18_000), 17_999, None) is False
     assert reached(Ask("coturn", 3.0), 2, None) is None
 
 
 def test_what_is_asked_is_said_in_words() -> None:
     """As the table has it."""
-    asks = [Ask("coturn", 1.3), Ask("shared port", 1.6), Ask("floor", 1.15), Ask("at most", 6)]
-    assert [wording(ask) for ask in asks] == ["coturn 1.3", "shared port 1.6", "floor x 1.15 at most", "at most 6"]
+    asks = [Ask("coturn", 1.3), Ask("floor", 1.15, most=True), Ask("itself", 6, most=True), Ask("itself", 9)]
+    assert [wording(ask) for ask in asks] == ["coturn 1.3", "floor x 1.15 at most", "6 at most", "9 at least"]

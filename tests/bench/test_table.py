@@ -111,7 +111,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
 
 def test_long_lines_are_measured_when_asked_for() -> None:
     """And named ones alone, where names are given."""
-    long = Line("memory", "memory", (), CORE, (Ask("at most", 6),), long=True)
+    long = Line("memory", "memory", (), CORE, (Ask("itself", 6, most=True),), long=True)
     assert not journal.Journal(5, 2.0, [], [], long=False).wants(long)
     assert journal.Journal(5, 2.0, [], [], long=True).wants(long)
     assert not journal.Journal(5, 2.0, ["pair"], [], long=True).wants(long)
