@@ -99,12 +99,8 @@ def _kept(line: Line, variants: Samples) -> dict[str, Any]:
 
 def _only(line: Line, sample: Sample) -> Sample:
     """The figure, and what says whether it counts; what is 0 is left out."""
-    mixed = {
-        name: sample[name]
-        for name in (line.figure.field, *KEPT)
-        if sample.get(name) or (name == line.figure.field and name in sample)
-    }
-    return {name: _short(value) or 0 for name, value in mixed.items()}
+    names = [name for name in (line.figure.field, *KEPT) if name in sample]
+    return {name: _short(sample[name]) or 0 for name in names if sample[name] or name == line.figure.field}
 
 
 def _short(value: float | None) -> float | None:

@@ -1,6 +1,7 @@
 """Where server and load meet: over loopback, or over a veth pair between two namespaces of our own."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,8 @@ def why_no_veth() -> str:
     """Why namespaces cannot be made here; nothing where they can."""
     if os.geteuid() != 0:
         return "not root: sudo make bench"
+    if not shutil.which("ip"):
+        return "no ip: apt-get install iproute2"
     try:
         with veth():
             run([*VETH.load_prefix, sys.executable, "-c", PROBE, VETH.server])
