@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from bench.arithmetic import best, middle
 from bench.journal import Record
 from bench.lines import Line
-from bench.table import by_column
+from bench.table import by_column, rank
 from bench.tools import PLOT
 
 PANELS = {
@@ -39,7 +39,7 @@ def write_plot(shown: Sequence[tuple[Line, Record]]) -> None:
 
 
 def _draw(axis: Axes, title: str, pairs: Sequence[tuple[Line, Record]]) -> None:
-    names = list(dict.fromkeys(name for line, record in pairs for name in by_column(line, record)))
+    names = sorted({name: 0 for line, record in pairs for name in by_column(line, record)}, key=rank)
     height = 0.85 / len(names)
     for place, name in enumerate(names):
         bars = [(row - 0.4 + place * height, value) for row, pair in enumerate(pairs) if (value := _value(*pair, name))]

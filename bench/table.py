@@ -31,7 +31,7 @@ def _compares(line: Line, record: Record) -> bool:
 def table(shown: Sequence[tuple[Line, Record]]) -> str:
     """The rows as Markdown, aligned for a terminal too."""
     names = list(dict.fromkeys(name for line, record in shown for name in by_column(line, record)))
-    names.sort(key=_rank)
+    names.sort(key=rank)
     ours = [name for name in names if name.startswith(OURS)]
     ratios = [title for name in ours for title in (f"coturn's / {name}'s", f"{name}'s / floor's")]
     header = ["", "unit", *names, *ratios, "asked", "reached"]
@@ -39,7 +39,7 @@ def table(shown: Sequence[tuple[Line, Record]]) -> str:
     return aligned([header, *rows])
 
 
-def _rank(name: str) -> int:
+def rank(name: str) -> int:
     """hairpin first, then coturn, others, the floor."""
     first = (OURS, "coturn", "", FLOOR)
     return next((place for place, word in enumerate(first) if word and name.startswith(word)), 2)

@@ -1,6 +1,7 @@
 """Paths, programs that are run to their end, and what is built before anything is measured."""
 
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -39,6 +40,11 @@ def run_json(command: Command) -> dict[str, Any]:
     """The one JSON object that a program prints."""
     found: dict[str, Any] = json.loads(run(command))
     return found
+
+
+def slug(name: str) -> str:
+    """A name that is good for a file."""
+    return re.sub(r"[^\w.]+", "-", name)
 
 
 def is_old(built: Path, sources: Iterable[Path]) -> bool:

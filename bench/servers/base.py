@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from bench.lines import Line
 from bench.places import LOOPBACK, Place
-from bench.tools import BENCH, BUILD, Command, FailedError, run
+from bench.tools import BENCH, BUILD, ROOT, Command, FailedError, run, slug
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,23 @@ class Variant:
     command: Callable[[Spot], Command]
     takes: Callable[[Line], bool]
     threads: int = 1
+    settings: str = ""
 
     def measures(self, line: Line) -> bool:
         """Whether it has a place in that line."""
         return self.threads in line.threads and self.takes(line)
 
     def configuration(self) -> str:
-        """The command line, as it is on loopback."""
-        return " ".join(str(word) for word in self.command(Spot(LOOPBACK, 3478)))
+        """The command line as it is on loopback, without this machine's paths; and the settings of a file."""
+        words = [_plain(str(word)) for word in self.command(Spot(LOOPBACK, 3478))]
+        return " ".join([*words, *(["#", self.settings] if self.settings else [])])
+
+
+def _plain(word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Running:
 def started(variant: Variant, place: Place, cores: str) -> Iterator[Running]:
     """That server on those cores, from its first answer to a Binding until the block ends."""
     spot = Spot(place, free_port())
-    log = BUILD / f"{variant.name.replace(' ', '-')}.log"
+    log = BUILD / f"{slug(variant.name)}.log"
     command = [*place.server_prefix, "taskset", "-c", cores, *variant.command(spot)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)

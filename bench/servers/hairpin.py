@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bench.places import LOOPBACK
 from bench.servers.base import Spot, Variant
-from bench.tools import BUILD, ROOT, FailedError, run
+from bench.tools import BUILD, ROOT, FailedError, run, slug
 
 HAIRPIN = ROOT / ".venv/bin/hairpin"
 
@@ -55,7 +56,8 @@ def variants() -> Iterator[Variant]:
     """All rows."""
     version = f"{run([HAIRPIN, '--version']).split()[-1]}, commit {_commit()}"
     for row in ROWS:
-        yield Variant(row.name, row.column, version, partial(_command, row), lambda _: True, row.threads)
+        shown = "; ".join(settings(row, Spot(LOOPBACK, 3478)).splitlines())
+        yield Variant(row.name, row.column, version, partial(_command, row), lambda _: True, row.threads, shown)
 
 
 def settings(row: Row, spot: Spot) -> str:
@@ -65,7 +67,7 @@ def settings(row: Row, spot: Spot) -> str:
 
 
 def _command(row: Row, spot: Spot) -> list[str | Path]:
-    file = BUILD / f"{row.name.replace(' ', '-')}.toml"
+    file = BUILD / f"{slug(row.name)}.toml"
     file.write_text(settings(row, spot))
     return [HAIRPIN, "serve", "--config", file]
 
