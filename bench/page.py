@@ -64,14 +64,15 @@ def page(shown: Sequence[tuple[Line, Record]]) -> Iterator[str]:
 
 
 def dates(shown: Sequence[tuple[Line, Record]]) -> str:
-    """When and where: one sentence for each record."""
+    """When, how and where: one sentence for each record."""
+    short = {record["date"] for line, record in shown if not line.long}
     found = {record["date"]: record for _, record in shown}
-    return "\n".join(_date(record) for record in found.values())
+    return "\n".join(_date(record, date in short) for date, record in found.items())
 
 
-def _date(record: Record) -> str:
-    how = f"{record['rounds']} rounds of {record['seconds']:g} s"
-    return f"{record['date']}, {how}; {record['machine']['cpu']}; {record['machine']['system']}."
+def _date(record: Record, short: bool) -> str:
+    how = f", {record['rounds']} rounds of {record['seconds']:g} s" if short else ""
+    return f"{record['date']}{how}; {record['machine']['cpu']}; {record['machine']['system']}."
 
 
 def order(shown: Sequence[tuple[Line, Record]]) -> str:

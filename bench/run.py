@@ -53,7 +53,8 @@ def _measure_group(journal: Journal, number: int, variant: Variant, group: Seque
     todo = [line for line in group if variant.measures(line) and not journal.has(number, line, variant.name)]
     if not todo or (number and group[0].long):
         return
-    print(f"round {number + 1} of {journal.rounds}, {group[0].group}: {variant.name}", file=sys.stderr)
+    when = "once" if group[0].long else f"round {number + 1} of {journal.rounds}"
+    print(f"{when}, {group[0].group}: {variant.name}", file=sys.stderr)
     try:
         for line, sample in _made(journal, variant, todo):
             journal.add(line, variant.name, sample)
