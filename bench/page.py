@@ -99,7 +99,7 @@ def servers(shown: Sequence[tuple[Line, Record]]) -> Iterator[str]:
     found = sorted((record for _, record in shown), key=lambda record: str(record["date"]))
     variants = {name: one for record in found for name, one in record["variants"].items()}
     missing = {column: how for record in found for column, how in record["missing"].items()}
-    yield f"Ratios are to {reference(*shown[0])}.\n"
+    yield f"Ratios are to {reference(*shown[0]) or 'no coturn: none was measured'}.\n"
     for name, one in variants.items():
         yield f"- {name}, {one['version']}: `{one['configuration']}`"
     for column, how in missing.items():

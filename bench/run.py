@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
+from typing import NoReturn
 
 from bench.arithmetic import Sample
 from bench.journal import Journal, keep, record_of, records, resumed
@@ -24,10 +25,13 @@ def main() -> None:
     """Measure, print, keep."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; go on with --resume"))
     journal = _asked()
+    wanted = _wanted(journal)
     raise_descriptor_limit(20_000)
     build_turnload()
     found = [_told(one) for one in find()]
-    measure(journal, _chosen(journal, found), _possible(journal))
+    measure(journal, _chosen(journal, found), _possible(wanted))
+    if not journal.samples:
+        _refuse("none of these servers takes part in these lines")
     record = record_of(journal, found)
     measured = [(line, record) for line in lines() if line.name in record["lines"]]
     print(dates(measured), "", table(measured), "", *servers(measured), sep="\n")
@@ -93,9 +97,14 @@ def _asked() -> Journal:
     chosen = parser.parse_args()
     if chosen.rounds < 1 or chosen.seconds < 0.1:
         parser.error("--rounds is 1 at least, --seconds 0.1")
-    if chosen.resume and (before := resumed()):
-        return before
+    if chosen.resume:
+        return resumed() or _refuse("--resume: no run was stopped")
     return Journal(chosen.rounds, chosen.seconds, chosen.cases, chosen.only, chosen.long)
+
+
+def _refuse(words: str) -> NoReturn:
+    print(f"bench: {words}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _told(one: Found) -> Found:
@@ -108,14 +117,20 @@ def _chosen(journal: Journal, found: Sequence[Found]) -> list[Variant]:
     variants = [one for one in found if isinstance(one, Variant)]
     chosen = [one for one in variants if not journal.only or any(word in one.name for word in journal.only)]
     if not chosen:
-        sys.exit(f"--only: no such server; there are {', '.join(one.name for one in variants)}")
+        _refuse(f"--only: no such server; there are {', '.join(one.name for one in variants)}")
     return chosen
 
 
-def _possible(journal: Journal) -> list[Line]:
+def _wanted(journal: Journal) -> list[Line]:
     wanted = [line for line in lines() if journal.wants(line)]
     if not wanted:
-        sys.exit("--cases: no such line; with --long there are more")
+        names = ", ".join(f'"{line.name}"' for line in lines() if journal.long or not line.long)
+        _refuse(f"--cases: no such line; there are {names}")
+    return wanted
+
+
+def _possible(wanted: Sequence[Line]) -> list[Line]:
+    """Those that this machine can measure."""
     without = why_no_veth() if any(line.place == "veth" for line in wanted) else ""
     if without:
         print(f"without the lines over veth: {without}", file=sys.stderr)
