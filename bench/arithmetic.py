@@ -77,9 +77,9 @@ def best(figure: Figure, variants: Mapping[str, Sequence[Sample]]) -> str | None
 
 
 def ratio(figure: Figure, ours: Sequence[Sample], theirs: Sequence[Sample]) -> Ratio | None:
-    """Of medians, and of the rounds one by one where both counted."""
+    """Of medians, and of the rounds one by one where both counted; there is none to nothing."""
     our, their = middle(figure, ours), middle(figure, theirs)
-    if our is None or their is None:
+    if not our or not their:
         return None
     each = [
         _one(figure, values(figure, [mine])[0], values(figure, [other])[0])

@@ -94,6 +94,7 @@ def test_a_round_that_one_of_both_lost_has_no_ratio() -> None:
     assert found is not None
     assert (found.least, found.most) == (2, 2)
     assert ratio(CORE, [sample(2)], []) is None
+    assert ratio(LOSS, [sample(2, lost=0)], [sample(2, lost=7)]) is None
 
 
 def test_what_is_asked_is_reached_or_not() -> None:
