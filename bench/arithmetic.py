@@ -82,17 +82,16 @@ def ratio(figure: Figure, ours: Sequence[Sample], theirs: Sequence[Sample]) -> R
     if not our or not their:
         return None
     each = [
-        _one(figure, values(figure, [mine])[0], values(figure, [other])[0])
-        for mine, other in zip(ours, theirs, strict=False)
-        if values(figure, [mine]) and values(figure, [other])
+        _one(figure, mine, other)
+        for one, another in zip(ours, theirs, strict=False)
+        if (mine := middle(figure, [one])) and (other := middle(figure, [another]))
     ]
     whole = _one(figure, our, their)
     return Ratio(whole, min(each, default=whole), max(each, default=whole))
 
 
 def _one(figure: Figure, ours: float, theirs: float) -> float:
-    above, below = (theirs, ours) if figure.less_is_better else (ours, theirs)
-    return above / below if below else float("nan")
+    return theirs / ours if figure.less_is_better else ours / theirs
 
 
 def wording(ask: Ask) -> str:
