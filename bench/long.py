@@ -11,7 +11,7 @@ from bench.arithmetic import Sample, sample_of
 from bench.load import command
 from bench.places import LOOPBACK
 from bench.servers import Running, Variant, started
-from bench.tools import run_json
+from bench.tools import FailedError, run_json
 
 HELD = 5_000
 MINUTE, FIVE_MINUTES = "60", "300"
@@ -121,7 +121,7 @@ def _background(server: Running, *options: str, ready: bool = False) -> Iterator
     try:
         while ready and "holding" not in process.stderr.readline():
             if process.poll() is not None:
-                raise RuntimeError(f"{options} ended early")
+                raise FailedError(f"turnload {options[1]} ended early")
         yield
     finally:
         process.terminate()
