@@ -23,7 +23,8 @@ from bench.tools import FailedError, build_turnload, raise_descriptor_limit
 
 def main() -> None:
     """Measure, print, keep."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; go on with --resume"))
+    for stopping in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stopping, lambda *_: sys.exit("stopped; go on with --resume"))
     journal = _asked()
     wanted = _wanted(journal)
     raise_descriptor_limit(20_000)
