@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const VERIFIED_PLACES: usize = 8192;
 const STRANGER_PLACES: usize = 1024;
+const USUAL_BATCH: usize = 64;
 
 /// What Python is told.
 pub enum Event {
@@ -73,13 +74,18 @@ impl Events {
         self.bell.ring();
     }
 
-    /// At most `limit` events; the eventfd stays readable while there are more.
+    /// At most `limit` events; the eventfd stays readable while there may be more.
     pub fn drain(&self, limit: usize) -> Vec<Event> {
-        self.bell.silence();
         let next = || self.notices.pop().or_else(|| self.verified.pop()).or_else(|| self.strangers.pop());
-        let events: Vec<Event> = std::iter::from_fn(next).take(limit).collect();
-        if events.len() == limit {
-            self.bell.ring();
+        let mut events = Vec::with_capacity(limit.min(USUAL_BATCH));
+        events.extend(std::iter::from_fn(next).take(limit));
+        if events.len() < limit {
+            // Silenced only now: until then nobody has to ring for one who is awake.
+            self.bell.silence();
+            events.extend(std::iter::from_fn(next).take(limit - events.len()));
+            if events.len() == limit {
+                self.bell.ring();
+            }
         }
         events
     }

@@ -48,8 +48,20 @@ impl Mailbox {
 
     /// Post a letter.
     pub fn post(&self, letter: Letter) {
-        self.letters.push(letter);
+        self.drop_in(letter);
         self.bell.ring();
+    }
+
+    /// Post a letter without waking the worker, for whom more are coming: `deliver` does it.
+    pub fn drop_in(&self, letter: Letter) {
+        self.letters.push(letter);
+    }
+
+    /// Wake the worker for letters that it has not taken yet.
+    pub fn deliver(&self) {
+        if !self.letters.is_empty() {
+            self.bell.ring();
+        }
     }
 
     /// Hand over a packet; false where the ring is full.

@@ -20,6 +20,7 @@ pub struct Server {
     listeners: Vec<(SocketAddr, usize)>,
     waiting: Vec<Worker>,
     threads: Vec<JoinHandle<()>>,
+    held: bool,
 }
 
 /// Listeners that are bound and not served yet.
@@ -62,7 +63,7 @@ impl Server {
             .zip(0u32..)
             .map(|(share, number)| Worker::new(Arc::clone(&shared), number as usize, share));
         let waiting = waiting.collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { shared, listeners: known, waiting, threads: Vec::new() })
+        Ok(Self { shared, listeners: known, waiting, threads: Vec::new(), held: false })
     }
 
     /// Each listener's address, and the bytes that the kernel holds for it.
@@ -102,10 +103,22 @@ impl Server {
     /// Post a command to the flow's owner; a token that is not 0 is acknowledged, also where there is no such worker.
     pub fn post(&self, flow: Flow, command: Command<RelaySocket>, token: u64) {
         match self.shared.mailboxes.get(flow.worker()) {
+            Some(mailbox) if self.held => mailbox.drop_in(Letter::Command(flow, command, token)),
             Some(mailbox) => mailbox.post(Letter::Command(flow, command, token)),
             None if token != 0 => self.shared.events.tell(Event::Acknowledged(token, None)),
             None => {}
         }
+    }
+
+    /// Wake no worker for a command until `release`: to wake one costs more than what it is woken for.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Have the workers carry out what they were told since `hold`.
+    pub fn release(&mut self) {
+        self.held = false;
+        self.shared.mailboxes.iter().for_each(Mailbox::deliver);
     }
 
     /// Ask every worker for its figures.

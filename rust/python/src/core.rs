@@ -30,6 +30,14 @@ impl Core {
         self.server.totals(token);
     }
 
+    fn set_held(&mut self, held: bool) {
+        if held {
+            self.server.hold();
+        } else {
+            self.server.release();
+        }
+    }
+
     fn change_rates(&self, source: u32, session: u32, user: u32) {
         self.server.set_rates(source, session, user);
     }
@@ -48,6 +56,14 @@ macro_rules! commands {
 
             fn drain(&mut self, py: Python<'_>, limit: usize) -> PyResult<Vec<Py<PyAny>>> {
                 self.events(limit).into_iter().map(|event| $crate::events::to_python(py, event)).collect()
+            }
+
+            fn hold(&mut self) {
+                self.set_held(true);
+            }
+
+            fn release(&mut self) {
+                self.set_held(false);
             }
 
             fn reply(&mut self, flow: u64, message: &$crate::message::Message) -> PyResult<()> {

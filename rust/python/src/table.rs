@@ -72,6 +72,9 @@ impl Table {
         })));
     }
 
+    /// Nobody is to be woken: every command is carried out at once.
+    fn set_held(&mut self, _held: bool) {}
+
     fn change_rates(&mut self, source: u32, session: u32, user: u32) {
         self.table.context.sources.set_rate(source);
         self.table.context.users.set_rate(user);

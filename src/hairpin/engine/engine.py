@@ -30,7 +30,8 @@ Refused: TypeAlias = Callable[[Request, str], None]
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
 """Told of a session that ended, with its last figures."""
 
-BATCH = 128  # events between two looks at the loop
+BATCH = 64  # events whose commands wake a worker once
+ROUNDS = 2  # batches between two looks at the loop
 # Another port would fare no better: no descriptors, no memory, or the address is not this machine's.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
@@ -71,8 +72,10 @@ class Engine:
     def drain(self, now: int) -> int:
         """Judge a batch of what came up; how many events there were."""
         events = self.backend.drain(BATCH)
+        self.backend.hold()
         for event in events:
             self._safely(self._event, event, now)
+        self.backend.release()
         return len(events)
 
     def expire(self, now: int) -> None:

@@ -12,6 +12,7 @@ from hairpin._core import host_addresses
 from hairpin.auth import PasswordHook
 from hairpin.config import Config
 from hairpin.engine import Engine
+from hairpin.engine.engine import BATCH, ROUNDS
 from hairpin.hooks import Events, HookClient
 from hairpin.logging import make_logger
 from hairpin.server import assembly
@@ -165,7 +166,9 @@ class Server:
 
     def _events_came(self) -> None:
         """A batch from the packet path; what is left comes at the loop's next turn."""
-        self.engine.drain(self.clock())
+        for _ in range(ROUNDS):
+            if self.engine.drain(self.clock()) < BATCH:
+                break
         self._arm()
         self._drain.look()
 
