@@ -44,12 +44,16 @@ class Logger(structlog.BoundLoggerBase):
         """Every request."""
         self._say("trace", event, values)
 
+    def speaks(self, level: str) -> bool:
+        """Whether a line of this level goes anywhere: to be asked before many are put together."""
+        return LEVELS[level] >= self._logger.least  # type: ignore[no-any-return]
+
     def set_level(self, level: str) -> None:
         """Say less or more from now on, here and in all loggers bound from the same one."""
         self._logger.least = LEVELS[level]
 
     def _say(self, level: str, event: str, values: dict[str, Any]) -> None:
-        if LEVELS[level] < self._logger.least:
+        if not self.speaks(level):
             return
         # A log that nobody takes must not stop the service.
         with suppress(OSError, ValueError):

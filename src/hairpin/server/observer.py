@@ -33,11 +33,14 @@ class Observer:
     def event(self, notify: Notify) -> None:
         """Something happened to a session."""
         if self.events is not None:
-            self.events.publish(notify, self.wall())
-        self.log.trace(notify.kind, session=notify.session.id, **dict(notify.data))
+            self.events.publish(Notify(notify.kind, notify.session.view(), notify.data), self.wall())
+        if self.log.speaks("trace"):
+            self.log.trace(notify.kind, session=notify.session.id, **dict(notify.data))
 
     def ended(self, notify: Notify, counters: Counters) -> None:
         """One summary line for each session."""
+        if not self.log.speaks("info"):
+            return
         session = notify.session
         self.log.info(
             "session ended",
