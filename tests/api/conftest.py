@@ -144,7 +144,7 @@ class FakeView:
         # A multiplicative hash: ids look random, so that their order is not the order of arrival.
         name = f"{number * 2654435761 % 2**32:08x}"
         self.live[number] = Session(
-            name, number, client, UDP, interface, 0, transport, identity, 90 * SECOND, 150 * SECOND
+            name, number, client, interface, transport, identity.username, UDP, 0, identity, 90 * SECOND, 150 * SECOND
         )
         return self.live[number]
 

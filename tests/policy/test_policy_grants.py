@@ -15,7 +15,11 @@ def test_grant() -> None:
     host = Host(relays=(("172.31.0.1", "198.18.0.1"),))
     grant = Grants(Limits(permissions=3), Peers(host, deny=["8.8.8.8"])).grant(alice)
     assert (grant.identity, grant.limits.permissions) == (alice, 3)
-    assert grant.peer(Address("172.31.0.1", 50000)) == (Address("198.18.0.1", 50000), Reach.INSIDE)
-    assert grant.peer(Address("9.9.9.9", 1)) == (Address("9.9.9.9", 1), Reach.OUTSIDE)
+    assert grant.peer(Address("172.31.0.1", 50000)) == (
+        Address("198.18.0.1", 50000),
+        Reach.INSIDE,
+        ((0, 65535, Reach.INSIDE),),
+    )
+    assert grant.peer(Address("9.9.9.9", 1)) == (Address("9.9.9.9", 1), Reach.OUTSIDE, ((0, 65535, Reach.OUTSIDE),))
     with pytest.raises(Forbidden):
         grant.peer(Address("8.8.8.8", 1))

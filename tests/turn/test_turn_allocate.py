@@ -275,7 +275,7 @@ def test_many_unknown_attributes() -> None:
     world = World()
     effects = world.send(1, wire(Method.ALLOCATE, *((code, b"") for code in range(0x1000, 0x4E00))))
     assert reply(effects)[Attribute.UNKNOWN_ATTRIBUTES] == tuple(range(0x1000, 0x1000 + 64))
-    (kept,) = world.session(1).transactions
+    (kept,) = world.session(1).transactions.values()
     assert len(dict(kept.attributes)[Attribute.UNKNOWN_ATTRIBUTES]) == 64  # type: ignore[arg-type]
 
 

@@ -66,8 +66,16 @@ macro_rules! commands {
                 self.set_held(false);
             }
 
-            fn reply(&mut self, flow: u64, message: &$crate::message::Message) -> PyResult<()> {
-                self.post($crate::options::flow(flow)?, Command::Reply(message.0.bytes().into()), 0);
+            #[pyo3(signature = (flow, request, attributes, key=None))]
+            fn reply(
+                &mut self,
+                flow: u64,
+                request: &$crate::message::Message,
+                attributes: $crate::message::Attributes<'_>,
+                key: Option<&[u8]>,
+            ) -> PyResult<()> {
+                let bytes = request.answered(&attributes, key)?;
+                self.post($crate::options::flow(flow)?, Command::Reply(bytes), 0);
                 Ok(())
             }
 

@@ -28,7 +28,8 @@ impl Hash for Message {
     }
 }
 
-type Attributes<'py> = Vec<(u16, Bound<'py, PyAny>)>;
+/// What a message is made of, as Python says it.
+pub type Attributes<'py> = Vec<(u16, Bound<'py, PyAny>)>;
 
 #[pymethods]
 impl Message {
@@ -49,15 +50,13 @@ impl Message {
         attributes: Attributes<'_>,
         key: Option<&[u8]>,
     ) -> PyResult<Self> {
-        write((method, kind_of(kind)?, transaction_id), &attributes, (key, false))
+        decoded(write((method, kind_of(kind)?, transaction_id), &attributes, (key, false))?)
     }
 
     /// The response to this request: an error where the attributes hold ERROR-CODE; with FINGERPRINT where the request had it.
     #[pyo3(signature = (attributes, key=None))]
     fn answer(&self, attributes: Attributes<'_>, key: Option<&[u8]>) -> PyResult<Self> {
-        let failed = attributes.iter().any(|(code, _)| *code == code::ERROR_CODE);
-        let kind = if failed { Kind::Error } else { Kind::Success };
-        write((self.0.method(), kind, *self.0.transaction()), &attributes, (key, self.0.has_fingerprint()))
+        decoded(self.answered(&attributes, key)?)
     }
 
     /// Whether MESSAGE-INTEGRITY was made with this key, in constant time.
@@ -187,6 +186,15 @@ impl Message {
     }
 }
 
+impl Message {
+    /// The bytes of `answer`.
+    pub fn answered(&self, attributes: &Attributes<'_>, key: Option<&[u8]>) -> PyResult<Box<[u8]>> {
+        let failed = attributes.iter().any(|(code, _)| *code == code::ERROR_CODE);
+        let kind = if failed { Kind::Error } else { Kind::Success };
+        write((self.0.method(), kind, *self.0.transaction()), attributes, (key, self.0.has_fingerprint()))
+    }
+}
+
 fn kind_of(kind: u8) -> PyResult<Kind> {
     match kind {
         0 => Ok(Kind::Request),
@@ -201,19 +209,25 @@ fn write(
     (method, kind, transaction): (u16, Kind, [u8; 12]),
     attributes: &Attributes<'_>,
     (key, fingerprint): (Option<&[u8]>, bool),
-) -> PyResult<Message> {
+) -> PyResult<Box<[u8]>> {
     let mut bytes = Vec::with_capacity(256);
     let mut writer = Writer::new(&mut bytes, method, kind, &transaction);
     for (code, value) in attributes {
         put(&mut writer, *code, value)?;
     }
-    let whole = writer.finish(key, fingerprint);
-    let decoded = Wired::decode(bytes.into_boxed_slice());
-    decoded
-        .ok()
-        .filter(|_| whole)
-        .map(Message)
-        .ok_or_else(|| PyValueError::new_err("a value does not fit its attribute"))
+    if writer.finish(key, fingerprint) {
+        Ok(bytes.into_boxed_slice())
+    } else {
+        Err(unfit())
+    }
+}
+
+fn decoded(bytes: Box<[u8]>) -> PyResult<Message> {
+    Wired::decode(bytes).map(Message).map_err(|_| unfit())
+}
+
+fn unfit() -> PyErr {
+    PyValueError::new_err("a value does not fit its attribute")
 }
 
 fn put(writer: &mut Writer<'_>, code: u16, value: &Bound<'_, PyAny>) -> PyResult<()> {

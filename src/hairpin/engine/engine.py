@@ -5,7 +5,6 @@ One thread, the event loop's. Nothing here knows a rule of TURN; nothing here wa
 
 import asyncio
 import errno
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias
@@ -57,14 +56,14 @@ class Engine:
         self._acknowledgements = Acknowledgements()
         self._endings = Endings(lambda notify, counters: self.on_ended(notify, counters))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._perform: dict[type, Callable[[Any], None]] = {
+        self._perform: dict[type, Callable[[Any], object]] = {
             turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
             turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.deadline),
             turn.Permit: lambda e: backend.permit(e.flow, e.ip, e.reaches, e.deadline),
             turn.Forbid: lambda e: backend.forbid(e.flow, e.ip),
             turn.BindChannel: lambda e: backend.bind_channel(e.flow, e.number, e.peer, e.deadline),
             turn.Unbind: lambda e: backend.unbind(e.flow, e.number),
-            turn.Reply: lambda e: backend.reply(e.flow, e.request.answer(e.attributes, e.key)),
+            turn.Reply: lambda e: backend.reply(e.flow, e.request, e.attributes, e.key),
             turn.Close: self._close,
             turn.Notify: self._notify,
         }
@@ -74,7 +73,10 @@ class Engine:
         events = self.backend.drain(BATCH)
         self.backend.hold()
         for event in events:
-            self._safely(self._event, event, now)
+            try:
+                self._event(event, now)
+            except Exception as error:  # the next one is looked at all the same
+                self.on_failure(error)
         self.backend.release()
         return len(events)
 
@@ -135,7 +137,7 @@ class Engine:
         if self._waiting.join(request):
             return
         session = self.rules.sessions.get(request.flow)
-        if request.verified and session:  # without one it has ended meanwhile, and this is a stranger's
+        if session and request.verified:  # without one it has ended meanwhile, and this is a stranger's
             self._judge(request, session.identity, now)
             return
         username = request.message.username or ""
@@ -184,11 +186,14 @@ class Engine:
         self.on_refused(request, reason)
 
     def _judge(self, request: Request, identity: Identity, now: int) -> None:
-        session = self.rules.sessions.get(request.flow)
+        flow, sessions = request.flow, self.rules.sessions
+        session = sessions.get(flow)
         self._apply(self.rules.handle(request, self.grants.grant(identity), now), now)
-        if session and request.flow not in self.rules.sessions:
+        if flow in sessions:
+            return
+        if session:
             self._departed.add(session.client, session.listener, session.identity, now)
-        self._forget(request.flow)
+        self._forget(flow)
 
     def _forget(self, flow: int) -> None:
         """A client without a session keeps no slot."""
@@ -202,15 +207,23 @@ class Engine:
 
     def _apply(self, effects: list[turn.Effect], now: int) -> None:
         """Carry effects out, in order; a relay that was opened, or not, brings more of them."""
-        todo = deque(effects)
-        while todo:
-            effect = todo.popleft()
-            if isinstance(effect, turn.OpenRelay):
-                todo.extendleft(reversed(self._open(effect, now)))
-            else:
-                self._safely(self._perform[type(effect)], effect)
+        for effect in effects:
+            try:
+                if isinstance(effect, turn.OpenRelay):
+                    self._apply(self._open(effect, now), now)
+                else:
+                    self._perform[type(effect)](effect)
+            except Exception as error:  # the next one is carried out all the same
+                self.on_failure(error)
 
     def _open(self, effect: turn.OpenRelay, now: int) -> list[turn.Effect]:
+        """Bind a relay, on one port after another where the rules say so; what they say in the end."""
+        effects: list[turn.Effect] = [effect]
+        while effects and isinstance(effects[0], turn.OpenRelay):
+            effects = self._try_to_open(effects[0], now)
+        return effects
+
+    def _try_to_open(self, effect: turn.OpenRelay, now: int) -> list[turn.Effect]:
         try:
             self.backend.open_relay(effect.flow, effect.bind, effect.external, effect.deadline)
         except OSError as error:

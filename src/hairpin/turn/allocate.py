@@ -33,11 +33,11 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
     session = state.sessions.get(request.flow)
     if session and (session.allocation or session.pending):
         raise AllocationMismatch  # 437, whoever asks
-    if max(state.blocked.get(identity.user, 0), state.blocked.get(identity.username, 0)) > now:
+    if state.is_blocked(identity, now):
         raise Forbidden  # 403
     if state.draining:
         raise elsewhere(state.settings.alternate, request.source)  # 300, 508
-    if session and session.identity == identity:
+    if session and session.belongs_to(identity):
         return []
     if 0 < limits.sessions <= len(state.sessions):
         raise InsufficientCapacity  # 508

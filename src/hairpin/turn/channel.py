@@ -14,18 +14,18 @@ def bind_channel(state: State, request: Request, grant: Grant, now: int) -> list
     """Bind a channel to a peer, or refresh that binding, and the peer's permission with it (RFC 8656, section 12.2)."""
     message, flow = request.message, request.flow
     session, allocation = state.allocated(flow, grant)  # 437, 441
-    number = message.channel_number
-    if number is None or not CHANNEL_FIRST <= number <= state.settings.channel_last or not message.peers:
+    number, peers = message.channel_number, message.peers
+    if number is None or not CHANNEL_FIRST <= number <= state.settings.channel_last or not peers:
         raise BadRequest  # 400
-    allocation.require_family(message.peers[0])  # 443
-    peer, reach = grant.peer(message.peers[0])  # 403
+    allocation.require_family(peers[0])  # 443
+    peer, reach, reaches = grant.peer(peers[0])  # 403
     if reach is Reach.INSIDE and peer not in state.relays:
         raise Forbidden  # 403: of our own addresses only live relays are peers
     require_free(allocation, number, peer, grant)  # 400, 508
     require_room(allocation, {peer.ip}, grant)  # 508
     channel = Channel(number, peer, now + CHANNEL_LIFE)
     state.bind(flow, allocation, channel, reach)
-    permission = allocation.permit(peer, grant.reaches(peer.ip), now)
+    permission = allocation.permit(peer, reaches, now)
     state.deadlines.watch(flow, permission.expires)  # it lapses before its channel
     return [
         permit(flow, permission),

@@ -33,6 +33,10 @@ class Deadlines:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
+    def passed(self, now: int) -> bool:
+        """Whether a deadline may have come: cheap, and never wrongly no."""
+        return bool(self._heap) and self._heap[0][0] <= now
+
     def due(self, now: int) -> Iterator[int]:
         """Flows whose deadline has come, each taken off: who lives on is watched again."""
         while (at := self.next()) is not None and at <= now:

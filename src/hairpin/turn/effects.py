@@ -1,4 +1,8 @@
-"""What the rules of TURN ask the driver to do, in order: values, without any I/O in them."""
+"""What the rules of TURN ask the driver to do, in order: values, without any I/O in them.
+
+Nobody changes one. They are not frozen all the same: several are made for each request, and a frozen one takes three
+times as long to make.
+"""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,7 +13,7 @@ Value: TypeAlias = int | str | bytes | Address | tuple[int, str] | tuple[int, ..
 Attributes: TypeAlias = tuple[tuple[Attribute, Value], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InstallKey:
     """Let the packet path verify this flow's requests, and cap its data at `rate` bytes a second each way (0: none)."""
 
@@ -19,7 +23,7 @@ class InstallKey:
     rate: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenRelay:
     """Bind a relayed transport address; the driver answers with `Server.relay_opened` or `Server.relay_refused`."""
 
@@ -29,7 +33,7 @@ class OpenRelay:
     deadline: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ExtendRelay:
     """Move the deadline of the flow's relay."""
 
@@ -37,7 +41,7 @@ class ExtendRelay:
     deadline: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Permit:
     """Install or extend a permission (RFC 8656, section 9): where data for the IP may go, by port."""
 
@@ -47,7 +51,7 @@ class Permit:
     deadline: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forbid:
     """Take a permission away."""
 
@@ -55,7 +59,7 @@ class Forbid:
     ip: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BindChannel:
     """Install or extend a channel (RFC 8656, section 12)."""
 
@@ -65,7 +69,7 @@ class BindChannel:
     deadline: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Unbind:
     """Take a channel away."""
 
@@ -73,7 +77,7 @@ class Unbind:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """Answer a request, signed with the requester's key; an error where the attributes hold ERROR-CODE."""
 
@@ -83,7 +87,7 @@ class Reply:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close:
     """End the flow: its relay, key, channels and permissions; `disconnect` closes a TCP connection too."""
 
@@ -91,18 +95,9 @@ class Close:
     disconnect: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """Tell whoever listens what happened to a session; `data` holds what the kind adds (port, channel, ...)."""
-
-    kind: str
-    session: "SessionView"
-    data: tuple[tuple[str, object], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionView:
-    """What an event says of its session, copied while the session lives."""
+    """What an event says of its session: that which stays the same as long as it lives."""
 
     id: str
     flow: int
@@ -110,6 +105,19 @@ class SessionView:
     interface: Address
     transport: int
     username: str
+
+    def view(self) -> "SessionView":
+        """A copy, for whoever keeps it for long: it keeps no session in memory."""
+        return SessionView(self.id, self.flow, self.client, self.interface, self.transport, self.username)
+
+
+@dataclass(slots=True)
+class Notify:
+    """Tell whoever listens what happened to a session; `data` holds what the kind adds (port, channel, ...)."""
+
+    kind: str
+    session: SessionView
+    data: tuple[tuple[str, object], ...] = ()
 
 
 Effect: TypeAlias = (

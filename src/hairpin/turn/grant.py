@@ -34,7 +34,7 @@ class Limits:
     rate: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each request: see `effects`
 class Grant:
     """A user, its limits, and the verdict on peers: `reaches` says where data for an IP may go."""
 
@@ -43,10 +43,14 @@ class Grant:
     reaches: Callable[[str], Reaches]
     canonical: Callable[[Address], Address]
 
-    def peer(self, named: Address) -> tuple[Address, Reach]:
-        """The peer by its announced address, and where its data may go; 403 for nowhere (RFC 8656, section 10.2)."""
+    def peer(self, named: Address) -> tuple[Address, Reach, Reaches]:
+        """The peer by its announced address, and where its data and all data for its IP may go.
+
+        403 where its own may go nowhere (RFC 8656, section 10.2).
+        """
         peer = self.canonical(named)
-        for first, last, reach in self.reaches(peer.ip):
-            if first <= peer.port <= last:
-                return peer, reach
+        port, reaches = peer.port, self.reaches(peer.ip)
+        for first, last, reach in reaches:
+            if first <= port <= last:
+                return peer, reach, reaches
         raise Forbidden

@@ -1,6 +1,6 @@
 """CreatePermission (RFC 8656, sections 9 and 10): peers that may send to a relay, and be sent to."""
 
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from hairpin.stun import Request
 from hairpin.turn.effects import Effect, Permit
@@ -13,14 +13,15 @@ def create_permission(state: State, request: Request, grant: Grant, now: int) ->
     """Install or extend the permissions of all peers named, or of none (RFC 8656, section 10.2)."""
     message, flow = request.message, request.flow
     session, allocation = state.allocated(flow, grant)  # 437, 441
-    if not message.peers:
+    peers = message.peers
+    if not peers:
         raise BadRequest  # 400
-    for named in message.peers:
+    for named in peers:
         allocation.require_family(named)  # 443
-    peers = [grant.peer(named)[0] for named in message.peers]  # 403
-    require_room(allocation, {peer.ip for peer in peers}, grant)  # 508
-    permissions = {peer.ip: allocation.permit(peer, grant.reaches(peer.ip), now) for peer in peers}
-    ports = tuple(sorted({peer.port for peer in peers}))
+    allowed = [(peer, reaches) for peer, _, reaches in map(grant.peer, peers)]  # 403
+    require_room(allocation, {peer.ip for peer, _ in allowed}, grant)  # 508
+    permissions = {peer.ip: allocation.permit(peer, reaches, now) for peer, reaches in allowed}
+    ports = tuple(sorted({peer.port for peer, _ in allowed}))
     state.deadlines.watch(flow, now + PERMISSION_LIFE)
     return [
         *(permit(flow, permission) for permission in permissions.values()),
@@ -29,9 +30,10 @@ def create_permission(state: State, request: Request, grant: Grant, now: int) ->
     ]
 
 
-def require_room(allocation: Allocation, ips: Iterable[str], grant: Grant) -> None:
+def require_room(allocation: Allocation, ips: AbstractSet[str], grant: Grant) -> None:
     """A session holds so many permissions at a time and no more: 508."""
-    if len(allocation.permissions.keys() | ips) > grant.limits.permissions:
+    known, most = allocation.permissions.keys(), grant.limits.permissions
+    if len(known) + len(ips) > most and len(known | ips) > most:
         raise InsufficientCapacity
 
 

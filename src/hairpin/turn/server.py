@@ -18,6 +18,7 @@ from hairpin.turn.refresh import refresh
 from hairpin.turn.settings import Settings
 from hairpin.turn.state import Session, State
 
+ALLOCATE = int(Method.ALLOCATE)
 HANDLERS: dict[int, Callable[[State, Request, Grant, int], list[Effect]]] = {
     Method.ALLOCATE: allocate,
     Method.REFRESH: refresh,
@@ -35,11 +36,7 @@ class Server:
     def __init__(self, settings: Settings, chance: Callable[[int], int]) -> None:
         """Serve `settings`; `chance(n)` is one of 0..n-1, and nobody can guess which."""
         self.state = State(settings, chance)
-
-    @property
-    def sessions(self) -> dict[int, Session]:
-        """Every session by its flow."""
-        return self.state.sessions
+        self.sessions = self.state.sessions  # by flow
 
     @property
     def draining(self) -> bool:
@@ -66,6 +63,8 @@ class Server:
         """Answer a request that the grant's user was proved to have sent (a verified one: the session's identity)."""
         if request.message.method not in HANDLERS:
             return []  # an unknown method is not answered (RFC 8489, section 6.3)
+        if not self.state.deadlines.passed(now):
+            return self._judge(request, grant, now)
         known = request.flow in self.sessions
         effects = self.expire(now)  # so that no rule below ever meets what has lapsed
         if known and request.flow not in self.sessions:
@@ -73,18 +72,18 @@ class Server:
         return effects + self._judge(request, grant, now)
 
     def _judge(self, request: Request, grant: Grant, now: int) -> list[Effect]:
-        flow, message = request.flow, request.message
-        session = self.sessions.get(flow)
-        if session and session.identity == grant.identity:
+        message, method = request.message, request.message.method
+        session = self.sessions.get(request.flow)
+        if session and session.belongs_to(grant.identity):
             again = session.repeat(message, now)
             if again is not None:
                 return again
         effects: list[Effect] = []
         try:
-            if message.method == Method.ALLOCATE:
-                effects += admit(self.state, request, grant, now)  # 300, 403, 437, 486, 508
+            if method == ALLOCATE:
+                effects = admit(self.state, request, grant, now)  # 300, 403, 437, 486, 508
             understand(message)  # 400, 420
-            effects += HANDLERS[message.method](self.state, request, grant, now)
+            effects += HANDLERS[method](self.state, request, grant, now)
         except TurnError as error:
             effects.append(self._refuse(request, grant, error, now))
         return effects
@@ -92,7 +91,7 @@ class Server:
     def _refuse(self, request: Request, grant: Grant, error: TurnError, now: int) -> Reply:
         """An error, signed for the one who asked; a session remembers only what its own user was told."""
         session = self.sessions.get(request.flow)
-        if session and session.identity == grant.identity:
+        if session and session.belongs_to(grant.identity):
             return session.answer(request.message, error.attributes, now)
         return Reply(request.flow, request.message, error.attributes, grant.identity.key)
 

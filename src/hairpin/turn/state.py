@@ -3,7 +3,6 @@
 `Server.sessions` is the truth; everything else in `State` is an index of it. Whatever has `expires <= now` has lapsed.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -21,6 +20,7 @@ DEFAULT_LIFETIME = 600  # seconds (RFC 8656, section 3.2)
 PERMISSION_LIFE = 300 * SECOND  # RFC 8656, section 9
 CHANNEL_LIFE = 600 * SECOND  # RFC 8656, section 12
 ANSWER_LIFE = 40 * SECOND  # how long a retransmission may come (RFC 8489, section 6.3.1)
+ANSWERS = 8  # that a session keeps
 NAMED_PORTS = 64  # of a permission, for those who look at it
 
 
@@ -69,11 +69,10 @@ class Allocation:
         return permission
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transaction:
     """An answer that was given, kept so that a retransmission gets the same (RFC 8489, section 6.3.1)."""
 
-    id: bytes
     method: int
     at: int
     attributes: Attributes
@@ -90,49 +89,54 @@ class Pending:
 
 
 @dataclass(slots=True)
-class Session:
+class Session(SessionView):
     """A client that proved its credentials, by five-tuple. Times are nanoseconds on CLOCK_MONOTONIC.
 
     `expires` is its allocation's, or 60 s after it began; `ends` is when it ends whatever the client asks for.
     """
 
-    id: str
-    flow: int
-    client: Address
     local: Address
-    interface: Address
     listener: int
-    transport: int
     identity: Identity
     began: int
     expires: int
     ends: int | None = None
     allocation: Allocation | None = None
     pending: Pending | None = None
-    transactions: deque[Transaction] = field(default_factory=lambda: deque(maxlen=8))
+    transactions: dict[bytes, Transaction] = field(default_factory=dict)  # by their id, the oldest first
 
-    def view(self) -> SessionView:
-        """What events say of this session."""
-        return SessionView(self.id, self.flow, self.client, self.interface, self.transport, self.identity.username)
+    def belongs_to(self, identity: Identity) -> bool:
+        """Whether it is the session of this user."""
+        return self.identity is identity or self.identity == identity  # mostly it is the same object
 
     def notify(self, kind: str, *data: tuple[str, object]) -> Notify:
         """Tell of something that happened to this session."""
-        return Notify(kind, self.view(), data)
+        return Notify(kind, self, data)
 
     def answer(self, request: Message, attributes: Attributes, now: int) -> Reply:
         """Answer a request of the session's own user, and remember how."""
-        self.transactions.append(Transaction(request.transaction_id, request.method, now, attributes))
+        self._forget_answers(now)
+        self.transactions[request.transaction_id] = Transaction(request.method, now, attributes)
         return Reply(self.flow, request, attributes, self.identity.key)
+
+    def _forget_answers(self, now: int) -> None:
+        """Make room for one more, and keep none for longer than a copy of its request may come."""
+        transactions = self.transactions
+        while transactions:
+            oldest = next(iter(transactions))
+            if len(transactions) < ANSWERS and now < transactions[oldest].at + ANSWER_LIFE:
+                return
+            del transactions[oldest]
 
     def repeat(self, request: Message, now: int) -> list[Effect] | None:
         """The same answer for a retransmission, nothing while its first copy waits; None for a request that is new."""
-        transaction, method = request.transaction_id, request.method
-        if self.pending and method == Method.ALLOCATE and transaction == self.pending.request.transaction_id:
+        transaction, pending = request.transaction_id, self.pending
+        if pending and request.method == Method.ALLOCATE and transaction == pending.request.transaction_id:
             return []
-        for known in self.transactions:
-            if known.id == transaction and known.method == method and now < known.at + ANSWER_LIFE:
-                return [Reply(self.flow, request, known.attributes, self.identity.key)]
-        return None
+        known = self.transactions.get(transaction)
+        if known is None or known.method != request.method or now >= known.at + ANSWER_LIFE:
+            return None
+        return [Reply(self.flow, request, known.attributes, self.identity.key)]
 
     def lease(self, asked: int | None, limits: Limits, now: int) -> tuple[int, int]:
         """The LIFETIME granted for one asked for, in seconds, and when it is over (RFC 8656, sections 7.2 and 8.2)."""
@@ -173,9 +177,14 @@ class State:
         session = self.sessions.get(flow)
         if session is None or session.allocation is None:
             raise AllocationMismatch
-        if session.identity != grant.identity:
+        if not session.belongs_to(grant.identity):
             raise WrongCredentials
         return session, session.allocation
+
+    def is_blocked(self, identity: Identity, now: int) -> bool:
+        """Whether a user may not allocate now, by the name that quotas count or by a whole user name."""
+        blocked = self.blocked
+        return bool(blocked) and max(blocked.get(identity.user, 0), blocked.get(identity.username, 0)) > now
 
     def begin(self, request: Request, grant: Grant, now: int) -> Session:
         """A new session for a client that has proved its credentials."""
@@ -184,10 +193,11 @@ class State:
             id=f"{self.chance(1 << 64):016x}",
             flow=request.flow,
             client=request.source,
-            local=request.local,
             interface=interface,
-            listener=request.listener,
             transport=request.transport,
+            username=grant.identity.username,
+            local=request.local,
+            listener=request.listener,
             identity=grant.identity,
             began=now,
             expires=now + UNALLOCATED_LIFE,
