@@ -1,5 +1,7 @@
 """Who has just left: a copy of the request that ended a session is answered 437, though no hook is asked about it."""
 
+from collections import OrderedDict
+
 from hairpin.stun import Address, Request
 from hairpin.turn.grant import Identity
 
@@ -12,14 +14,15 @@ class Departed:
 
     def __init__(self) -> None:
         """Nobody has left."""
-        self._left: dict[tuple[Address, int, str], tuple[Identity, int]] = {}
+        # Ordered: to find the first key of a dict whose first keys were deleted takes a walk.
+        self._left: OrderedDict[tuple[Address, int, str], tuple[Identity, int]] = OrderedDict()
 
     def add(self, client: Address, listener: int, identity: Identity, now: int) -> None:
         """The session of this client ended."""
         key = (client, listener, identity.username)
         self._left.pop(key, None)
         if len(self._left) >= PLACES:
-            del self._left[next(iter(self._left))]
+            self._left.popitem(last=False)
         self._left[key] = (identity, now + LIFE)
 
     def find(self, request: Request, now: int) -> Identity | None:
