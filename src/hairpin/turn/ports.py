@@ -49,9 +49,12 @@ class Ports:
         """The place of a free port by chance; of an even one, the next from there on."""
         if not self._free:
             return None
-        drawn, count = self._chance(len(self._free)), len(self._free)
+        count = len(self._free)
+        drawn = self._chance(count)
+        if not even:
+            return drawn
         places = (place % count for place in range(drawn, drawn + count))
-        return next((place for place in places if not (even and self._free[place] % 2)), None)
+        return next((place for place in places if not self._free[place] % 2), None)
 
     def release(self, port: int, now: int) -> None:
         """Let a port rest: its session ended, or somebody else holds it."""
