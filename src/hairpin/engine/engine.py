@@ -23,7 +23,7 @@ from hairpin.turn.server import Server
 
 Backend: TypeAlias = Core | Table
 """The packet path, over sockets or in memory."""
-Event: TypeAlias = Request | Closed | Acknowledged | Totals
+Notice: TypeAlias = Closed | Acknowledged | Totals
 Refused: TypeAlias = Callable[[Request, str], None]
 """Told why a login failed."""
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
@@ -74,7 +74,10 @@ class Engine:
         self.backend.hold()
         for event in events:
             try:
-                self._event(event, now)
+                if isinstance(event, Request):
+                    self._request(event, now)
+                else:
+                    self._notice(event, now)
             except Exception as error:  # the next one is looked at all the same
                 self.on_failure(error)
         self.backend.release()
@@ -123,10 +126,8 @@ class Engine:
         except Exception as error:
             self.on_failure(error)
 
-    def _event(self, event: Event, now: int) -> None:
-        if isinstance(event, Request):
-            self._request(event, now)
-        elif isinstance(event, Acknowledged):
+    def _notice(self, event: Notice, now: int) -> None:
+        if isinstance(event, Acknowledged):
             self._acknowledgements.done(event.token, event.counters)
         elif isinstance(event, Closed):
             self._closed(event, now)

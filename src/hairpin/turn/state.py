@@ -115,18 +115,16 @@ class Session(SessionView):
 
     def answer(self, request: Message, attributes: Attributes, now: int) -> Reply:
         """Answer a request of the session's own user, and remember how."""
-        self._forget_answers(now)
-        self.transactions[request.transaction_id] = Transaction(request.method, now, attributes)
+        transactions = self.transactions
+        if len(transactions) >= ANSWERS:
+            del transactions[next(iter(transactions))]
+        transactions[request.transaction_id] = Transaction(request.method, now, attributes)
         return Reply(self.flow, request, attributes, self.identity.key)
 
-    def _forget_answers(self, now: int) -> None:
-        """Make room for one more, and keep none for longer than a copy of its request may come."""
-        transactions = self.transactions
-        while transactions:
-            oldest = next(iter(transactions))
-            if len(transactions) < ANSWERS and now < transactions[oldest].at + ANSWER_LIFE:
-                return
-            del transactions[oldest]
+    def forget_answers(self, now: int) -> None:
+        """Keep no answer for longer than a copy of its request may come."""
+        for old in [one for one, known in self.transactions.items() if known.at + ANSWER_LIFE <= now]:
+            del self.transactions[old]
 
     def repeat(self, request: Message, now: int) -> list[Effect] | None:
         """The same answer for a retransmission, nothing while its first copy waits; None for a request that is new."""
@@ -260,6 +258,7 @@ class State:
         allocation = session.allocation
         if allocation is None:
             return
+        session.forget_answers(now)
         for number in [number for number, channel in allocation.channels.items() if channel.expires <= now]:
             yield self.unbind(session.flow, allocation, number)
         for ip in [ip for ip, permission in allocation.permissions.items() if permission.expires <= now]:
