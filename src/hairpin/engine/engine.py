@@ -72,15 +72,10 @@ class Engine:
         """Judge a batch of what came up; how many events there were."""
         events = self.backend.drain(BATCH)
         self.backend.hold()
-        for event in events:
-            try:
-                if isinstance(event, Request):
-                    self._request(event, now)
-                else:
-                    self._notice(event, now)
-            except Exception as error:  # the next one is looked at all the same
-                self.on_failure(error)
-        self.backend.release()
+        try:
+            self._take(events, now)
+        finally:
+            self.backend.release()
         return len(events)
 
     def expire(self, now: int) -> None:
@@ -125,6 +120,16 @@ class Engine:
             call(*arguments)
         except Exception as error:
             self.on_failure(error)
+
+    def _take(self, events: list[Request | Notice], now: int) -> None:
+        for event in events:
+            try:
+                if isinstance(event, Request):
+                    self._request(event, now)
+                else:
+                    self._notice(event, now)
+            except Exception as error:  # the next one is looked at all the same
+                self.on_failure(error)
 
     def _notice(self, event: Notice, now: int) -> None:
         if isinstance(event, Acknowledged):

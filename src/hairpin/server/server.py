@@ -165,7 +165,7 @@ class Server:
         observer.watch(self.engine)
 
     def _events_came(self) -> None:
-        """A batch from the packet path; what is left comes at the loop's next turn."""
+        """A few batches from the packet path; what is left comes at the loop's next turn."""
         for _ in range(ROUNDS):
             if self.engine.drain(self.clock()) < BATCH:
                 break
