@@ -1,7 +1,7 @@
 """Passwords that another program knows: asked for over HTTP, bounded, so that a slow answer holds up one user only."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -50,7 +50,7 @@ class PasswordHook:
         self._queue: deque[_LookUp] = deque()
         self._flights: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
-        self._absent: dict[str, float] = {}
+        self._absent: OrderedDict[str, float] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self.dropped = 0
 
@@ -135,7 +135,7 @@ class PasswordHook:
     def _remember_absent(self, username: str) -> None:
         self._absent.pop(username, None)
         if len(self._absent) >= ABSENT_NAMES:
-            del self._absent[next(iter(self._absent))]
+            self._absent.popitem(last=False)
         self._absent[username] = self._now() + ABSENT_SECONDS
 
 

@@ -1,6 +1,6 @@
 """Events that wait for delivery: in order for a session, and never more than fit."""
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -39,9 +39,9 @@ class Backlog:
         self._capacity = capacity
         self._capacity_per_session = capacity_per_session
         self._lines: dict[str, Line] = {}
-        # Insertion order is age: what to give up next is at the front.
-        self._ordinary: dict[Event, Line] = {}
-        self._vital: dict[Event, Line] = {}
+        # Insertion order is age: what to give up next is at the front, which a dict would have to walk to.
+        self._ordinary: OrderedDict[Event, Line] = OrderedDict()
+        self._vital: OrderedDict[Event, Line] = OrderedDict()
         self.dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
