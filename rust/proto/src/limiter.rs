@@ -48,14 +48,23 @@ impl Buckets {
         self.allow_key(source(ip), now)
     }
 
+    /// Gives a source back what it took to prove who it is, so that any number of honest clients may share one address.
+    pub fn give_back(&self, ip: IpAddr, requests: u64) {
+        let gift = self.interval.load(Ordering::Relaxed).saturating_mul(requests);
+        for place in self.places(source(ip)) {
+            self.slots[place]
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| Some(full.saturating_sub(gift)))
+                .ok();
+        }
+    }
+
     /// Takes one request of a key. Two workers that ask at once may both be let through: no more than that.
     pub fn allow_key(&self, key: u64, now: u64) -> bool {
         let interval = self.interval.load(Ordering::Relaxed);
         if interval == 0 {
             return true;
         }
-        let hash = self.hash.hash_one(key);
-        let places = [hash as usize % SLOTS, (hash >> 32) as usize % SLOTS];
+        let places = self.places(key);
         let [one, two] = places.map(|place| self.slots[place].load(Ordering::Relaxed));
         let next = one.min(two).max(now).saturating_add(interval);
         if next > now.saturating_add(SECOND) {
@@ -65,6 +74,11 @@ impl Buckets {
             self.slots[place].fetch_max(next, Ordering::Relaxed);
         }
         true
+    }
+
+    fn places(&self, key: u64) -> [usize; 2] {
+        let hash = self.hash.hash_one(key);
+        [hash as usize % SLOTS, (hash >> 32) as usize % SLOTS]
     }
 }
 
@@ -139,6 +153,17 @@ mod tests {
         assert_eq!(allowed(&buckets, "192.0.2.1", now + SECOND / 10), 1);
         assert_eq!(allowed(&buckets, "192.0.2.1", now + 9 * SECOND), 10);
         assert_eq!(allowed(&buckets, "192.0.2.1", now), 0);
+    }
+
+    #[test]
+    fn who_proves_himself_leaves_room_for_another() {
+        let buckets = Buckets::new(10, 1);
+        let now = 77 * SECOND;
+        assert_eq!(allowed(&buckets, "192.0.2.1", now), 10);
+        buckets.give_back(ip("192.0.2.1"), 2);
+        assert_eq!(allowed(&buckets, "192.0.2.1", now), 2);
+        (0..1000).for_each(|_| buckets.give_back(ip("192.0.2.1"), 2));
+        assert_eq!(allowed(&buckets, "192.0.2.1", now), 10, "no more than a full bucket");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use foldhash::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+/// Requests that a client takes to prove its credentials: one that is answered 401, and the next.
+const PROOF: u64 = 2;
+
 /// What all workers of a server share, read only.
 pub struct Context {
     /// Which flow owns which relayed transport address.
@@ -186,9 +189,12 @@ impl<S> Table<S> {
                 return Outcome::Send(slot);
             }
             Command::InstallKey(credentials, rate) => {
-                session.credentials = Some(credentials);
                 session.uplink.set_rate(rate);
                 session.downlink.set_rate(rate);
+                let source = session.five_tuple.client.ip();
+                if session.credentials.replace(credentials).is_none() {
+                    self.context.sources.give_back(source, PROOF);
+                }
             }
             // One relay for a session; `discard` gives the address of another one back.
             Command::OpenRelay(relay) if session.relay.is_some() => {
