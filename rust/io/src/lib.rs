@@ -8,6 +8,7 @@ mod forward;
 pub mod mailbox;
 mod name;
 mod outbox;
+mod schedule;
 pub mod server;
 pub mod sockets;
 mod stream;

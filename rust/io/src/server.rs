@@ -3,6 +3,7 @@
 use crate::events::Event;
 use crate::events::Events;
 use crate::mailbox::{Letter, Mailbox};
+use crate::schedule;
 use crate::sockets::{self, Bound, RelaySocket};
 use crate::worker::{Listener, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
@@ -146,6 +147,7 @@ impl Server {
 
 /// A worker that panics would leave its clients without service and unnoticed; the process ends instead, and is started again.
 fn run(worker: Worker) {
+    schedule::ask_for_short_turns();
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run())).is_err() {
         std::process::abort();
     }

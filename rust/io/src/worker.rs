@@ -180,9 +180,11 @@ impl Worker {
             let Some(received) = self.batch.received(place) else { continue };
             let local = received.to.map_or(address, |ip| SocketAddr::new(ip, address.port()));
             let five_tuple = FiveTuple { listener: index, client: received.from, local };
-            for span in received.spans() {
-                let slot = self.table.find(&five_tuple);
-                self.packet_from_client(&Arrival { five_tuple, transport: Transport::Udp, slot }, span);
+            let mut arrival = Arrival { five_tuple, transport: Transport::Udp, slot: None };
+            for packet in received.spans() {
+                // A slot that is found here is not freed before the next command.
+                arrival.slot = arrival.slot.or_else(|| self.table.find(&five_tuple));
+                self.packet_from_client(&arrival, packet);
             }
         }
     }
