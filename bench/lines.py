@@ -33,7 +33,7 @@ SESSIONS = Figure("up", "sessions", less_is_better=False)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What the issue asks: another's cost over hairpin's at least, hairpin's over another's at most, or itself."""
+    """What is asked: another's cost over hairpin's at least, hairpin's over another's at most, or itself."""
 
     against: Against
     bound: float
