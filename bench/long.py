@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from bench.arithmetic import Sample, sample_of
+from bench.arithmetic import Sample, counts, sample_of
 from bench.load import command
 from bench.places import LOOPBACK
 from bench.servers import Running, Variant, started
@@ -16,6 +16,7 @@ from bench.tools import FailedError, run_json
 HELD = 5_000
 MINUTE, FIVE_MINUTES = "60", "300"
 LOAD = ("-m", "peer", "-n", "100")
+SHARES = [share / 100 for share in range(100, 25, -5)]
 
 
 def memory(variant: Variant) -> Sample:
@@ -77,8 +78,13 @@ def _at_share(variant: Variant, share: float, seconds: str) -> Sample:
 
 
 def _capacity(server: Running) -> float:
-    """Packets a second, flat out."""
-    return sample_of(run_json(command(server, "0", *LOAD, "-d", "3")))["rate"]
+    """The packets a second that are carried in an open loop: fewer than flat out, where full batches wait."""
+    flat = sample_of(run_json(command(server, "0", *LOAD, "-d", "3")))["rate"]
+    for share in SHARES:
+        found = sample_of(run_json(command(server, "0", *LOAD, "-r", f"{share * flat:.0f}", "-d", "6")))
+        if counts(found):
+            return share * flat
+    raise FailedError("no rate is carried without loss")
 
 
 def _resident(pid: int) -> int:
