@@ -67,15 +67,17 @@ def calling(server: Running, peer: socket.socket) -> Iterator[Call]:
         assert (call.heard, call.answered) == (expected, expected)
 
 
-@pytest.mark.parametrize(("workers", "names"), [(1, CLIENTS), (2, CLIENTS), (1, 1)])
-def test_a_storm_is_worked_off(workers: int, names: int, peer: socket.socket) -> None:
-    """Each of 2,000 that ask at once gets its allocation with the limits as they are by default, or all as one user."""
+@pytest.mark.parametrize(
+    ("workers", "names", "home"), [(1, CLIENTS, None), (2, CLIENTS, None), (1, 1, None), (1, CLIENTS, "127.0.0.9")]
+)
+def test_a_storm_is_worked_off(workers: int, names: int, home: str | None, peer: socket.socket) -> None:
+    """Each of 2,000 that ask at once gets its allocation with the default limits; also as one user, or from one IP."""
     users = {f"user{number}": PASSWORD for number in range(names)} | {USER: PASSWORD}
     limits = {"source_rate": 1000, "session_rate": 100, "user_rate": 1000}
     settings = configuration(("udp", "127.0.0.1:0"), workers=workers, auth={"static_credentials": users}, limits=limits)
     with running(settings) as server, calling(server, peer):
         credentials = [(f"user{number % names}", PASSWORD) for number in range(CLIENTS)]
-        with Storm(server.address(), credentials) as storm:
+        with Storm(server.address(), credentials, home) as storm:
             storm.run()
             assert [comer.error for comer in storm.comers] == [0] * CLIENTS
             assert len(server.server.rules.sessions) == CLIENTS + 1
