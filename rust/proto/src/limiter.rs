@@ -48,7 +48,7 @@ impl Buckets {
         self.allow_key(source(ip), now)
     }
 
-    /// Gives a source back what it took to prove who it is, so that any number of honest clients may share one address.
+    /// Gives a source back what it took to prove who it is, so that more honest clients may share one address.
     pub fn give_back(&self, ip: IpAddr, requests: u64) {
         let gift = self.interval.load(Ordering::Relaxed).saturating_mul(requests);
         for place in self.places(source(ip)) {

@@ -13,8 +13,8 @@ use foldhash::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// Requests that a client takes to prove its credentials: one that is answered 401, and the next.
-const PROOF: u64 = 2;
+/// What a source took for the request that proved its credentials, and no more: nobody gains by proving them again.
+const PROOF: u64 = 1;
 
 /// What all workers of a server share, read only.
 pub struct Context {
