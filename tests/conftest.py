@@ -47,6 +47,12 @@ def echo_peer_program() -> Path:
 
 
 @pytest.fixture(scope="session")
+def natdiscovery() -> Path:
+    """coturn's client of NAT behaviour discovery."""
+    return tool("turnutils_natdiscovery", "coturn")
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Path:
     """Debian's browser."""
     return tool("chromium", "chromium")

@@ -141,3 +141,16 @@ def running(config: Config) -> Iterator[Running]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
+
+
+DISCOVERY_IPS = ("127.0.0.1", "127.0.0.2")
+
+
+@contextmanager
+def discovering(*transports: str, workers: int = 1, **tables: Any) -> Iterator[Running]:
+    """A server on two addresses, each with the same two ports."""
+    ports = [free_port(), free_port()]
+    binds = [(transport, f"{ip}:{port}") for transport in transports for ip in DISCOVERY_IPS for port in ports]
+    turn = configuration(*binds, workers=workers).turn.model_dump() | {"discovery": True}
+    with running(configuration(turn=turn, **tables)) as made:
+        yield made

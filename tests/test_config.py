@@ -11,6 +11,15 @@ from hairpin.config import Config, ConfigError, relays_for
 from hairpin.stun import Address
 
 UDP = '[[turn.interfaces]]\ntransport = "udp"\nbind = "127.0.0.1:3478"\n'
+DISCOVERY = "turn.discovery: needs four udp interfaces: two IP addresses, and on each of them the same two ports"
+
+
+def four(transport: str) -> str:
+    """Interfaces on two IPs with two ports."""
+    places = [f"127.0.0.{ip}:{port}" for ip in (1, 2) for port in (3478, 3479)]
+    return "".join(UDP.replace("udp", transport).replace("127.0.0.1:3478", place) for place in places)
+
+
 WHOLE = """
 [turn]
 realm = "example.org"
@@ -150,6 +159,11 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
             UDP + '[api]\nhooks_secret = "whsec_AAAA"',
             'api.hooks_secret: must be "whsec_" and the base64 of 24 to 64 random bytes',
         ),
+        ("[turn]\ndiscovery = true\n" + UDP, DISCOVERY),
+        ("[turn]\ndiscovery = true\n" + four("udp").replace("127.0.0.2:3479", "127.0.0.2:3480"), DISCOVERY),
+        ("[turn]\ndiscovery = true\n" + four("udp").replace('"127.0.0.2:3479"', '"127.0.0.2:0"'), DISCOVERY),
+        ("[turn]\ndiscovery = true\n" + four("udp").replace("udp", "tcp", 1), DISCOVERY),
+        ("[turn]\ndiscovery = true\n" + four("tcp"), DISCOVERY),
         (UDP + '[api]\ntoken = ""', "api.token: must be visible ASCII characters, without a space, at least one"),
         (UDP + '[log]\nlevel = "loud"', "log.level: must be 'error', 'warn', 'info', 'debug' or 'trace'"),
         (UDP + "[auth.static_credentials]\nbob = 1", "auth.static_credentials.bob: must be a valid string"),
@@ -399,6 +413,19 @@ def test_external_port_0_is_the_bound_one() -> None:
 def interfaces(*pairs: tuple[str, str]) -> dict[str, object]:
     """Interfaces with these bind and external IPs."""
     return {"interfaces": [{"transport": "udp", "bind": f"{bind}:0", "external": f"{seen}:0"} for bind, seen in pairs]}
+
+
+def test_discovery_is_between_what_clients_see() -> None:
+    """Squares are of the announced addresses, of one transport and family; an interface is in one of them at most."""
+    places = [("udp", f"10.0.0.{ip}:{port}") for port in (1, 2) for ip in (1, 2, 3)]
+    places += [("tcp", "10.0.0.1:1"), ("udp", "[2001:db8::1]:1"), ("udp", "[2001:db8::1]:2"), ("udp", "0.0.0.0:9")]
+    interfaces = [
+        {"transport": kind, "bind": bind, "external": bind.replace("0.0.0", "1.1.1")} for kind, bind in places
+    ]
+    assert Config(turn={"interfaces": interfaces}).turn.squares == []
+    assert Config(turn={"interfaces": interfaces, "discovery": True}).turn.squares == [(0, 3, 1, 4)]
+    interfaces[4]["external"] = "11.1.1.2:3"
+    assert Config(turn={"interfaces": interfaces, "discovery": True}).turn.squares == [(0, 3, 2, 5)]
 
 
 def test_relays_use_the_interface_of_the_client() -> None:

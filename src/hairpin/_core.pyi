@@ -49,6 +49,7 @@ class Method(IntEnum):
 
 class Attribute(IntEnum):
     MAPPED_ADDRESS = 0x0001
+    CHANGE_REQUEST = 0x0003
     USERNAME = 0x0006
     MESSAGE_INTEGRITY = 0x0008
     ERROR_CODE = 0x0009
@@ -65,9 +66,13 @@ class Attribute(IntEnum):
     REQUESTED_TRANSPORT = 0x0019
     MESSAGE_INTEGRITY_SHA256 = 0x001C
     XOR_MAPPED_ADDRESS = 0x0020
+    PADDING = 0x0026
+    RESPONSE_PORT = 0x0027
     SOFTWARE = 0x8022
     ALTERNATE_SERVER = 0x8023
     FINGERPRINT = 0x8028
+    RESPONSE_ORIGIN = 0x802B
+    OTHER_ADDRESS = 0x802C
 
 class Reach(IntEnum):
     """Where data for a permitted address may go: out by the relay's socket, to a live relay of ours, or either."""
@@ -239,7 +244,10 @@ class Totals:
 
 @final
 class Options:
-    """What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers."""
+    """What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers.
+
+    `squares` are listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780).
+    """
 
     def __new__(
         cls,
@@ -249,6 +257,7 @@ class Options:
         limiter_seed: int,
         relays: Sequence[tuple[str, str]],
         closed: Sequence[Address] = ...,
+        squares: Sequence[Sequence[tuple[int, Address]]] = ...,
     ) -> Options: ...
 
 class _Commands:

@@ -5,7 +5,7 @@ use crate::mailbox::Packet;
 use crate::outbox::{Framed, Route};
 use crate::worker::Worker;
 use hairpin_proto::counters::Reason;
-use hairpin_proto::flow::{Flow, Transport};
+use hairpin_proto::flow::{FiveTuple, Flow, Transport};
 use hairpin_proto::path::{Arrival, Ask, Framing, Head, Verdict};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -26,6 +26,10 @@ impl Worker {
         match self.table.from_client(arrival, bytes, self.now, &mut self.scratch) {
             Verdict::Drop => {}
             Verdict::Answer => self.answer(arrival, packet),
+            Verdict::AnswerFrom(listener, client) => {
+                let five_tuple = FiveTuple { listener, client, ..arrival.five_tuple };
+                self.answer_at_once(&Arrival { five_tuple, ..*arrival });
+            }
             Verdict::Peer(slot, peer, payload) => self.send_to_peer(slot, peer, packet.part(payload)),
             Verdict::Inside(to, from, payload) => self.send_inside(arrival.slot, to, from, packet.part(payload)),
             Verdict::Ask(ask) => self.ask(ask),
@@ -76,13 +80,16 @@ impl Worker {
                 let Some(route) = self.route(arrival) else { return };
                 self.outbox.push(route, Framed { head: &[], body: self.batch.bytes(answer), padding: 0 });
             }
-            (None, slot) => {
-                self.table.book(slot).send(self.scratch.len());
-                let Some(route) = self.route(arrival) else { return };
-                self.outbox.push(route, Framed { head: &[], body: &self.scratch, padding: 0 });
-                self.outbox.flush();
-            }
+            (None, _) => self.answer_at_once(arrival),
         }
+    }
+
+    /// `scratch` goes to the client now: it is written over by the next answer.
+    fn answer_at_once(&mut self, arrival: &Arrival) {
+        self.table.book(arrival.slot).send(self.scratch.len());
+        let Some(route) = self.route(arrival) else { return };
+        self.outbox.push(route, Framed { head: &[], body: &self.scratch, padding: 0 });
+        self.outbox.flush();
     }
 
     fn send_to_peer(&mut self, slot: u32, peer: SocketAddr, payload: Span) {

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 pub const LISTENER_BUFFER: usize = 4 << 20;
 const RELAY_BUFFER: usize = 1 << 20;
 const BACKLOG: i32 = 1024;
+const ETHERNET_MTU: usize = 1500;
 
 /// The socket of one relayed transport address.
 pub struct RelaySocket(pub OwnedFd);
@@ -120,4 +121,12 @@ fn raw_option(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<
 /// Every IP address of this host's interfaces.
 pub fn host_addresses() -> io::Result<Vec<std::net::IpAddr>> {
     Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect())
+}
+
+/// The MTU of the interface with this IP; that of Ethernet where there is none to be asked.
+pub fn mtu(ip: std::net::IpAddr) -> usize {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let name = interfaces.iter().find(|interface| interface.ip() == ip).map(|interface| &interface.name);
+    let told = name.and_then(|name| std::fs::read_to_string(format!("/sys/class/net/{name}/mtu")).ok());
+    told.and_then(|told| told.trim().parse().ok()).unwrap_or(ETHERNET_MTU)
 }

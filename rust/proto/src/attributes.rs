@@ -24,6 +24,8 @@ pub enum Wire {
     U32,
     /// A 16-bit number and two reserved bytes (RFC 8656, section 18.1).
     Channel,
+    /// A 16-bit number; that its two bytes of padding count in the length or not, RFC 5780 leaves open (section 7.5).
+    Port,
     /// An 8-bit number and three reserved bytes (RFC 8656, sections 18.6 and 18.8).
     First8,
     /// One byte, whose first bit counts (RFC 8656, section 18.7).
@@ -43,7 +45,7 @@ pub enum Wire {
 /// What an attribute says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// Of the forms `U32`, `Channel`, `First8`, `Bit` (0 or 1) and `Fingerprint`.
+    /// Of the forms `U32`, `Channel`, `Port`, `First8`, `Bit` (0 or 1) and `Fingerprint`.
     Number(u32),
     /// Of the form `Text`.
     Text(&'a str),
@@ -89,6 +91,7 @@ macro_rules! attributes {
 
 attributes! {
     (MAPPED_ADDRESS, 0x0001, Wire::Address, "The client's address as the server sees it, in the clear."),
+    (CHANGE_REQUEST, 0x0003, Wire::U32, "From another IP (4) or another port (2) of the server the answer is wanted."),
     (USERNAME, 0x0006, NAME, "The name of the user."),
     (MESSAGE_INTEGRITY, 0x0008, Wire::Integrity, "HMAC-SHA1 of the message up to here."),
     (ERROR_CODE, 0x0009, Wire::Error, "Why a request failed."),
@@ -105,9 +108,13 @@ attributes! {
     (REQUESTED_TRANSPORT, 0x0019, Wire::First8, "The protocol wanted between relay and peers: 17 is UDP."),
     (MESSAGE_INTEGRITY_SHA256, 0x001C, Wire::IntegritySha256, "HMAC-SHA256 of the message up to here."),
     (XOR_MAPPED_ADDRESS, 0x0020, Wire::XorAddress, "The client's address as the server sees it."),
+    (PADDING, 0x0026, Wire::Bytes, "Bytes that make a message larger than a link carries whole."),
+    (RESPONSE_PORT, 0x0027, Wire::Port, "The port of the client that the answer is wanted at."),
     (SOFTWARE, 0x8022, PHRASE, "The name of the sender's software."),
     (ALTERNATE_SERVER, 0x8023, Wire::Address, "Another server to try."),
     (FINGERPRINT, 0x8028, Wire::Fingerprint, "CRC-32 of the message up to here."),
+    (RESPONSE_ORIGIN, 0x802B, Wire::Address, "The address of the server that the answer left from."),
+    (OTHER_ADDRESS, 0x802C, Wire::Address, "The server's address with both the IP and the port changed."),
 }
 
 // `Message::malformed` has a bit for each row.
@@ -139,6 +146,10 @@ impl Wire {
                 [high, low, _, _] => Some(Value::Number(u16::from_be_bytes([high, low]).into())),
                 _ => None,
             },
+            Self::Port => match *bytes {
+                [high, low] | [high, low, _, _] => Some(Value::Number(u16::from_be_bytes([high, low]).into())),
+                _ => None,
+            },
             Self::First8 => match *bytes {
                 [number, _, _, _] => Some(Value::Number(number.into())),
                 _ => None,
@@ -165,7 +176,7 @@ impl Wire {
             }
             (Self::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
             (Self::U32 | Self::Fingerprint, Value::Number(number)) => out.extend_from_slice(&number.to_be_bytes()),
-            (Self::Channel, Value::Number(number @ 0..=0xFFFF)) => {
+            (Self::Channel | Self::Port, Value::Number(number @ 0..=0xFFFF)) => {
                 out.extend_from_slice(&(number << 16).to_be_bytes());
             }
             (Self::First8, Value::Number(number @ 0..=0xFF)) => out.extend_from_slice(&(number << 24).to_be_bytes()),
@@ -295,6 +306,7 @@ mod tests {
             (Wire::Bytes, Value::Bytes(b"")),
             (Wire::U32, Value::Number(u32::MAX)),
             (Wire::Channel, Value::Number(0x4FFF)),
+            (Wire::Port, Value::Number(0xFFFF)),
             (Wire::First8, Value::Number(17)),
             (Wire::Error, Value::Error(300, "")),
             (Wire::Error, Value::Error(699, "reason")),
@@ -311,9 +323,10 @@ mod tests {
 
     #[test]
     fn fixed_forms_take_their_exact_size_only() {
-        let sizes: [(Wire, &[usize]); 8] = [
+        let sizes: [(Wire, &[usize]); 9] = [
             (Wire::U32, &[4]),
             (Wire::Channel, &[4]),
+            (Wire::Port, &[2, 4]),
             (Wire::First8, &[4]),
             (Wire::Fingerprint, &[4]),
             (Wire::Integrity, &[20]),

@@ -7,6 +7,7 @@ mod answers;
 pub mod attributes;
 pub mod channel_data;
 pub mod counters;
+pub mod discovery;
 pub mod flow;
 pub mod index;
 pub mod limiter;

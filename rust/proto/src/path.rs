@@ -37,6 +37,8 @@ pub enum Verdict {
     Drop,
     /// Send the bytes in `scratch` back to where the packet came from.
     Answer,
+    /// Send the bytes in `scratch` to this address of the client, from this listener (RFC 5780, section 6.1).
+    AnswerFrom(u16, SocketAddr),
     /// Send the payload to the peer by the relay of this slot.
     Peer(u32, SocketAddr, Range<usize>),
     /// Hand the payload to another session of this server, as coming from this relayed transport address.

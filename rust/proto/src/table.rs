@@ -3,6 +3,7 @@
 //! Only a request with a valid nonce earns a UDP client a slot, so strangers cost nothing.
 
 use crate::counters::{Counters, Drops};
+use crate::discovery::Square;
 use crate::flow::{FiveTuple, Flow, MAX_SLOTS};
 use crate::index::RelayIndex;
 use crate::limiter::Buckets;
@@ -26,6 +27,8 @@ pub struct Context {
     pub nonces: Nonces,
     /// Addresses of this server that are never a peer: its listeners and its API.
     pub closed: Vec<SocketAddr>,
+    /// Listeners that answer each for the other (RFC 5780); none where discovery is off.
+    pub squares: Vec<Square>,
     /// Answers to one source that has proved nothing, and its requests that are handed up.
     pub sources: Buckets,
     /// Requests of one user.

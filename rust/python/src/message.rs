@@ -235,7 +235,9 @@ fn put(writer: &mut Writer<'_>, code: u16, value: &Bound<'_, PyAny>) -> PyResult
     match row.wire {
         Wire::Address | Wire::XorAddress => writer.put(code, &Value::Address(value.extract::<Address>()?.0)),
         Wire::Text { .. } => writer.put(code, &Value::Text(&value.extract::<String>()?)),
-        Wire::U32 | Wire::Channel | Wire::First8 | Wire::Bit => writer.put(code, &Value::Number(value.extract()?)),
+        Wire::U32 | Wire::Channel | Wire::Port | Wire::First8 | Wire::Bit => {
+            writer.put(code, &Value::Number(value.extract()?))
+        }
         Wire::Codes => writer.put(code, &Value::Codes(value.extract()?)),
         Wire::Error => {
             let (number, reason): (u16, String) = value.extract()?;

@@ -1,6 +1,8 @@
 //! What the packet path is told once, and how Python's words become its types.
 
 use crate::address::{parse_ip, Address};
+use hairpin_io::sockets::mtu;
+use hairpin_proto::discovery::Corner;
 use hairpin_proto::flow::{Flow, Transport};
 use hairpin_proto::index::RelayIndex;
 use hairpin_proto::limiter::Buckets;
@@ -11,7 +13,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 
-/// What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers.
+/// What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers, `squares` are
+/// listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780).
 #[pyclass(frozen, module = "hairpin._core")]
 #[derive(Clone)]
 pub struct Options {
@@ -20,18 +23,20 @@ pub struct Options {
     limiter_seed: u64,
     relays: Vec<(IpAddr, IpAddr)>,
     closed: Vec<SocketAddr>,
+    squares: Vec<[(u16, SocketAddr); 4]>,
 }
 
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, realm, nonce_secret, limiter_seed, relays, closed=Vec::new()))]
+    #[pyo3(signature = (*, realm, nonce_secret, limiter_seed, relays, closed=Vec::new(), squares=Vec::new()))]
     fn new(
         realm: String,
         nonce_secret: [u8; 32],
         limiter_seed: u64,
         relays: Vec<(String, String)>,
         closed: Vec<Address>,
+        squares: Vec<[(u16, Address); 4]>,
     ) -> PyResult<Self> {
         let relays = relays.iter().map(|(bind, external)| Ok((parse_ip(bind)?, parse_ip(external)?)));
         Ok(Self {
@@ -40,6 +45,7 @@ impl Options {
             limiter_seed,
             relays: relays.collect::<PyResult<_>>()?,
             closed: closed.into_iter().map(|address| address.0).collect(),
+            squares: squares.iter().map(|square| square.map(|(listener, address)| (listener, address.0))).collect(),
         })
     }
 }
@@ -55,10 +61,16 @@ impl Options {
             realm: self.realm.as_str().into(),
             nonces: Nonces::new(self.nonce_secret),
             closed: bound.into_iter().chain(announced).collect(),
+            squares: self.squares.iter().map(|square| square.map(|place| corner(place, listeners))).collect(),
             sources: Buckets::new(0, self.limiter_seed),
             users: Buckets::new(0, !self.limiter_seed),
         }
     }
+}
+
+fn corner((listener, announced): (u16, SocketAddr), listeners: &[SocketAddr]) -> Corner {
+    let bound = listeners.get(usize::from(listener)).unwrap_or(&announced);
+    Corner { listener, announced, mtu: mtu(bound.ip()) }
 }
 
 /// 0 is UDP, 1 is TCP.

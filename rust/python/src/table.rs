@@ -92,6 +92,11 @@ impl Table {
                 self.table.book(arrival.slot).send(self.scratch.len());
                 self.sent.push((arrival.five_tuple.local, arrival.five_tuple.client, self.scratch.clone()));
             }
+            Verdict::AnswerFrom(listener, client) => {
+                let Some((_, from)) = self.listeners.get(usize::from(listener)) else { return };
+                self.table.book(arrival.slot).send(self.scratch.len());
+                self.sent.push((*from, client, self.scratch.clone()));
+            }
             Verdict::Peer(slot, peer, payload) => {
                 let relay = self.table.session(slot).and_then(|session| session.relay.as_ref());
                 if let Some(relay) = relay {

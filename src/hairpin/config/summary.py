@@ -24,6 +24,9 @@ def _listening(config: Config) -> Iterator[str]:
     for interface in config.turn.interfaces:
         seen = "" if interface.external == interface.bind else f", which clients see as {interface.external}"
         yield f"Listens on {interface.transport} {interface.bind}{seen}."
+    for square in config.turn.squares:
+        first, *_, last = (config.turn.interfaces[index].external for index in square)
+        yield f"Answers NAT behaviour discovery (RFC 5780) on {first} and {last}."
     workers = config.turn.workers
     yield f"Moves packets in {workers} workers." if workers else "Moves packets in a worker for each processor."
     yield f"Logs at level {config.log.level}."

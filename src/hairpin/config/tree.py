@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hairpin.config.discovery import Place, squares
 from hairpin.config.fields import (
     AddressText,
     IpText,
@@ -50,6 +51,13 @@ class Interface(Section):
         """What clients are told, once the socket is `bound`."""
         return self.external if self.external.port else Address(self.external.ip, bound.port)
 
+    @property
+    def place(self) -> Place | None:
+        """Where clients find it; None where that is known only once it is bound, or it has many addresses."""
+        if not self.bind.port or ip_address(self.bind.ip).is_unspecified:
+            return None
+        return self.transport, self.announced(self.bind)
+
     @model_validator(mode="before")
     @classmethod
     def _announce_bind(cls, values: Any) -> Any:
@@ -74,6 +82,7 @@ class Turn(Section):
     realm: Realm = "localhost"
     interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)]
     alternate: AddressText | None = None
+    discovery: bool = False  # of NAT behaviour (RFC 5780)
     workers: Annotated[int, Field(ge=0, le=128)] = 0  # 0: as many as this process may use
 
     @model_validator(mode="after")
@@ -84,6 +93,19 @@ class Turn(Section):
                     raise MisplacedError(
                         f"interfaces[{index}].bind", f"turn.interfaces[{number}] listens there already"
                     )
+        return self
+
+    @property
+    def squares(self) -> list[tuple[int, ...]]:
+        """The interfaces that answer for each other where `discovery` asks for it (RFC 5780, section 6)."""
+        return squares([interface.place for interface in self.interfaces]) if self.discovery else []
+
+    @model_validator(mode="after")
+    def _discovery_has_addresses(self) -> Self:
+        if self.discovery and not any(self.interfaces[square[0]].transport == "udp" for square in self.squares):
+            raise MisplacedError(
+                "discovery", "needs four udp interfaces: two IP addresses, and on each of them the same two ports"
+            )
         return self
 
 

@@ -45,6 +45,7 @@ def bind(config: Config, workers: int, api: Address) -> Core:
         limiter_seed=secrets.randbits(64),
         relays=relays_for(config).pairs,
         closed=[api, *_announced(config)],
+        squares=[[_corner(config, index) for index in square] for square in config.turn.squares],
     )
     listeners = [(Transport[interface.transport.upper()], interface.bind) for interface in config.turn.interfaces]
     try:
@@ -178,6 +179,11 @@ def _try_relays(config: Config) -> None:
 
 def _announced(config: Config) -> list[Address]:
     return [interface.external for interface in config.turn.interfaces if interface.external.port]
+
+
+def _corner(config: Config, index: int) -> tuple[int, Address]:
+    interface = config.turn.interfaces[index]
+    return index, interface.announced(interface.bind)
 
 
 def _sessions(config: Config) -> int:
