@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import socket
+import ssl
 import struct
 import time
 import zlib
@@ -127,7 +128,7 @@ def parse(data: bytes) -> Answer:
 
 
 class Client:
-    """One five-tuple to a TURN server, over UDP or TCP."""
+    """One five-tuple to a TURN server, over UDP, TCP, or TLS where there is a context for it."""
 
     def __init__(
         self,
@@ -136,6 +137,7 @@ class Client:
         password: str = "secret",
         *,
         tcp: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
@@ -148,6 +150,8 @@ class Client:
         self.socket.settimeout(5)
         try:
             self.socket.connect(server)
+            if tls:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=server[0])
         except OSError:
             self.socket.close()
             raise

@@ -15,7 +15,7 @@ from hairpin import server
 from hairpin.auth import mint
 from hairpin.cli import app
 from hairpin.config import Config, ConfigError
-from hairpin.stun import Address, Transport
+from hairpin.stun import Address
 from hairpin.version import __version__
 
 SETTINGS = """
@@ -55,9 +55,8 @@ class Running:
     api_address = Address("127.0.0.1", 3000)
 
     def __init__(self, config: Config) -> None:
-        self.listeners = [
-            (Transport[interface.transport.upper()], interface.bind) for interface in config.turn.interfaces
-        ]
+        self.listeners = [(interface.carrier, interface.bind) for interface in config.turn.interfaces]
+        self.entrances = [interface.entrance(interface.bind) for interface in config.turn.interfaces]
 
 
 @pytest.fixture

@@ -120,8 +120,28 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
         ("[turn]\ninterfaces = []", "turn.interfaces: must not be empty"),
         (UDP + "[foo]", "foo: unknown key"),
         (UDP + "exernal = 1", "turn.interfaces[0].exernal: unknown key"),
-        (UDP.replace("udp", "tls"), 'turn.interfaces[0].transport: TLS is not there yet; write "udp" or "tcp"'),
-        (UDP.replace("udp", "sctp"), "turn.interfaces[0].transport: must be 'udp' or 'tcp'"),
+        (
+            UDP.replace("udp", "dtls"),
+            'turn.interfaces[0].transport: DTLS is not there yet; write "udp", "tcp" or "tls"',
+        ),
+        (UDP.replace("udp", "sctp"), "turn.interfaces[0].transport: must be 'udp', 'tcp', 'tls' or 'dtls'"),
+        (
+            UDP.replace("udp", "tls"),
+            "turn.interfaces[0].cert: is missing: tls needs a file with a certificate chain",
+        ),
+        (
+            UDP.replace("udp", "tls") + 'cert = ["a", "b"]\nkey = "c"',
+            "turn.interfaces[0].key: names 1 files, but cert 2: write a key for each",
+        ),
+        (UDP + 'key = "c"', "turn.interfaces[0].key: is for tls, but transport is udp"),
+        (
+            UDP + 'hostname = "turn.example.org:5349"',
+            "turn.interfaces[0].hostname: must be a host name, such as turn.example.org",
+        ),
+        (
+            UDP.replace("udp", "tls") + 'cert = "a"\nkey = "b"\n' + UDP.replace("udp", "tcp"),
+            "turn.interfaces[1].bind: turn.interfaces[0] listens there already",
+        ),
         (
             UDP.replace("127.0.0.1:3478", "nowhere"),
             "turn.interfaces[0].bind: 'nowhere' is no IP:PORT, such as 192.0.2.1:3478 or [2001:db8::1]:3478",

@@ -12,11 +12,13 @@ __all__ = [
     "Acknowledged",
     "Address",
     "Attribute",
+    "Certificate",
     "Closed",
     "Core",
     "Counters",
     "DecodeError",
     "Kind",
+    "Listener",
     "Message",
     "Method",
     "Options",
@@ -260,6 +262,18 @@ class Options:
         squares: Sequence[Sequence[tuple[int, Address]]] = ...,
     ) -> Options: ...
 
+@final
+class Certificate:
+    """A chain and its private key, from PEM. ValueError's arguments: "cert" or "key", and what is wrong with it."""
+
+    def __new__(cls, cert: bytes, key: bytes) -> Certificate: ...
+
+@final
+class Listener:
+    """An address that clients use: UDP or TCP; with certificates TLS (the first one is for who names no server)."""
+
+    def __new__(cls, transport: int, address: Address, certificates: Sequence[Certificate] = ...) -> Listener: ...
+
 class _Commands:
     """What both have in common. A token that is not 0 is acknowledged; reaches are first port, last port, Reach.
 
@@ -289,8 +303,9 @@ class _Commands:
 class Core(_Commands):
     """Worker threads with their listeners, bound at once (OSError) and served from `start` on."""
 
-    def __new__(cls, options: Options, listeners: Sequence[tuple[int, Address]], workers: int) -> Core: ...
+    def __new__(cls, options: Options, listeners: Sequence[Listener], workers: int) -> Core: ...
     def listeners(self) -> list[tuple[Address, int]]: ...
+    def set_certificates(self, listener: int, certificates: Sequence[Certificate]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def fileno(self) -> int: ...

@@ -12,10 +12,9 @@ from typing import Annotated
 import typer
 
 from hairpin import load, server
-from hairpin.auth import IceServers, ice_servers, mint
-from hairpin.config import Config, ConfigError, Interface
+from hairpin.auth import Entrance, IceServers, ice_servers, mint
+from hairpin.config import Config, ConfigError
 from hairpin.config.summary import describe
-from hairpin.stun import Address, Transport
 from hairpin.version import __version__
 
 NOT_WELL, BAD_SETTINGS = 1, 2
@@ -70,6 +69,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     """Say what a file of settings will do, or the one line that is wrong."""
     with _one_line_errors():
         settings = Config.load(file)
+        server.certificates(settings, file)
     typer.echo(f"{file} is fine.")
     for line in describe(settings):
         typer.echo(f"  {line}")
@@ -88,7 +88,7 @@ def credentials(
         if not secrets:
             raise ConfigError("is missing: credentials are made from it", "auth.static_auth_secret", config)
         username, password = mint(secrets[0].get_secret_value(), user, ttl, time.time())
-        answer = ice_servers(_fixed_listeners(settings, config), username, password)
+        answer = ice_servers(_fixed_entrances(settings, config), username, password)
     typer.echo(json.dumps(answer, indent=2))
 
 
@@ -136,33 +136,25 @@ def _one_line_errors() -> Iterator[None]:
         raise typer.Exit(BAD_SETTINGS) from None
 
 
-def _fixed_listeners(settings: Config, config: Path | None) -> list[tuple[int, Address]]:
+def _fixed_entrances(settings: Config, config: Path | None) -> list[Entrance]:
     for index, interface in enumerate(settings.turn.interfaces):
         if not interface.external.port:
             raise ConfigError("has port 0, which is known only to the server", f"turn.interfaces[{index}].bind", config)
-    return [(_kind(interface), interface.external) for interface in settings.turn.interfaces]
+    return [interface.entrance(interface.bind) for interface in settings.turn.interfaces]
 
 
 def _announce(running: server.Server, settings: Config, first_run: bool) -> None:
     """Say where the server listens; on a first run, also how a page uses it."""
-    listeners = [
-        (_kind(interface), interface.announced(bound))
-        for interface, (_, bound) in zip(settings.turn.interfaces, running.listeners, strict=True)
-    ]
     typer.echo(f"hairpin {__version__}")
-    for kind, address in listeners:
-        typer.echo(f"  turn  {address} ({Transport(kind).name.lower()})")
+    for interface, entrance in zip(settings.turn.interfaces, running.entrances, strict=True):
+        typer.echo(f"  {entrance.scheme:5} {entrance.address} ({interface.transport})")
     typer.echo(f"  API   http://{running.api_address}")
     for user, password in settings.auth.static_credentials.items() if first_run else ():
-        _show_page(listeners, ice_servers(listeners, user, password.get_secret_value()))
+        _show_page(running, ice_servers(running.entrances, user, password.get_secret_value()))
 
 
-def _show_page(listeners: list[tuple[int, Address]], configuration: IceServers) -> None:
+def _show_page(running: server.Server, configuration: IceServers) -> None:
     typer.echo("\nPaste this into your page, or into the console of a browser:\n")
     typer.echo(f"  new RTCPeerConnection({json.dumps(configuration)})\n")
-    if all(ip_address(address.ip).is_loopback for _, address in listeners):
+    if all(ip_address(address.ip).is_loopback for _, address in running.listeners):
         typer.echo("Firefox takes no TURN server on loopback: `hairpin serve --address IP` listens on another address.")
-
-
-def _kind(interface: Interface) -> int:
-    return Transport[interface.transport.upper()]

@@ -11,6 +11,7 @@ from hairpin.auth import (
     Asker,
     Authenticator,
     Credentials,
+    Entrance,
     PasswordHook,
     Refusal,
     SharedSecrets,
@@ -176,16 +177,21 @@ def test_an_unknown_name_without_a_hook_is_refused() -> None:
 
 
 def test_ice_servers_are_what_a_browser_takes() -> None:
-    """One entry, a URL for each interface, each once, brackets around IPv6."""
-    interfaces = [
-        (Transport.UDP, Address("192.0.2.1", 3478)),
-        (Transport.TCP, Address("2001:db8::1", 3478)),
-        (Transport.UDP, Address("192.0.2.1", 3478)),
+    """One entry, a URL for each way in, each once; `turns` where TLS runs (RFC 7065)."""
+    entrances = [
+        Entrance(Transport.UDP, "192.0.2.1:3478", secure=False),
+        Entrance(Transport.TCP, "[2001:db8::1]:3478", secure=False),
+        Entrance(Transport.UDP, "192.0.2.1:3478", secure=False),
+        Entrance(Transport.TCP, "turn.example.org:5349", secure=True),
     ]
-    assert ice_servers(interfaces, "u", "p") == {
+    assert ice_servers(entrances, "u", "p") == {
         "iceServers": [
             {
-                "urls": ["turn:192.0.2.1:3478?transport=udp", "turn:[2001:db8::1]:3478?transport=tcp"],
+                "urls": [
+                    "turn:192.0.2.1:3478?transport=udp",
+                    "turn:[2001:db8::1]:3478?transport=tcp",
+                    "turns:turn.example.org:5349?transport=tcp",
+                ],
                 "username": "u",
                 "credential": "p",
             }

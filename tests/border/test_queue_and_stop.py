@@ -11,7 +11,7 @@ import pytest
 
 from client import ALLOCATE, REFRESH, TRANSPORT, UDP_RELAY, Client, TurnError, parse
 from hairpin import ConfigError
-from hairpin._core import Core, Options, Totals
+from hairpin._core import Core, Listener, Options, Totals
 from hairpin.stun import Address
 from running import EVERYWHERE, REALM, Running, configuration, running
 
@@ -57,9 +57,8 @@ def flood(client: Client, count: int) -> None:
 
 def test_a_full_queue_drops_and_counts() -> None:
     """Python takes nothing: the queue of strangers fills, the rest is counted, memory is bounded, Bindings go on."""
-    core = Core(
-        Options(realm=REALM, nonce_secret=bytes(32), limiter_seed=1, relays=[]), [(0, Address("127.0.0.1", 0))], 1
-    )
+    options = Options(realm=REALM, nonce_secret=bytes(32), limiter_seed=1, relays=[])
+    core = Core(options, [Listener(0, Address("127.0.0.1", 0))], 1)
     try:
         core.start()
         ((address, _),) = core.listeners()

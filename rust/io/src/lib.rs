@@ -1,6 +1,7 @@
 //! Threads and sockets: each worker owns its table, its listeners and its relay sockets, and takes no lock on a packet's way.
 
 mod batch;
+pub mod certificates;
 pub mod clock;
 mod control;
 pub mod events;
@@ -13,4 +14,5 @@ pub mod server;
 pub mod sockets;
 mod stream;
 mod streams;
+mod tls;
 mod worker;

@@ -7,6 +7,7 @@ use hairpin_proto::flow::Flow;
 use hairpin_proto::table::Command;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 const RING_PLACES: usize = 4096;
 
@@ -18,6 +19,8 @@ pub enum Letter {
     Totals(u64),
     /// Requests a second of each session.
     SessionRate(u32),
+    /// What a listener's new TLS handshakes are made with.
+    Tls(u16, Arc<rustls::ServerConfig>),
     /// End the thread.
     Stop,
 }

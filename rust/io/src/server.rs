@@ -1,10 +1,12 @@
 //! A server's threads: bound first, then started; commands find the worker that owns the flow.
 
+use crate::certificates::Certificate;
 use crate::events::Event;
 use crate::events::Events;
 use crate::mailbox::{Letter, Mailbox};
 use crate::schedule;
 use crate::sockets::{self, Bound, RelaySocket};
+use crate::tls;
 use crate::worker::{Listener, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
 use hairpin_proto::session::Relay;
@@ -24,19 +26,31 @@ pub struct Server {
     held: bool,
 }
 
+/// What to listen on: UDP, or TCP; with certificates TLS.
+pub struct Wanted {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+    /// What clients are shown; none without TLS.
+    pub certificates: Vec<Arc<Certificate>>,
+}
+
 /// Listeners that are bound and not served yet.
 pub struct Listeners {
-    bound: Vec<(Transport, Bound)>,
+    bound: Vec<(Wanted, Bound)>,
     workers: usize,
 }
 
 impl Listeners {
     /// Bind all addresses for all workers. On failure the address that could not be bound comes with the error.
-    pub fn bind(addresses: &[(Transport, SocketAddr)], workers: usize) -> Result<Self, (SocketAddr, io::Error)> {
+    pub fn bind(wanted: Vec<Wanted>, workers: usize) -> Result<Self, (SocketAddr, io::Error)> {
         let workers = workers.clamp(1, MAX_WORKERS);
-        let bound = addresses.iter().map(|&(transport, address)| {
-            let bound = sockets::listen(address, transport == Transport::Tcp, workers);
-            bound.map(|bound| (transport, bound)).map_err(|error| (address, error))
+        let bound = wanted.into_iter().map(|wanted| {
+            match sockets::listen(wanted.address, wanted.transport == Transport::Tcp, workers) {
+                Ok(bound) => Ok((wanted, bound)),
+                Err(error) => Err((wanted.address, error)),
+            }
         });
         Ok(Self { bound: bound.collect::<Result<_, _>>()?, workers })
     }
@@ -54,9 +68,14 @@ impl Server {
         let shared = Arc::new(Shared { context: Arc::new(context), events: Events::new()?, mailboxes });
         let known = listeners.bound.iter().map(|(_, bound)| (bound.address, bound.receive_buffer)).collect();
         let mut shares: Vec<Vec<Listener>> = (0..listeners.workers).map(|_| Vec::new()).collect();
-        for ((transport, bound), index) in listeners.bound.into_iter().zip(0..) {
+        for ((wanted, bound), index) in listeners.bound.into_iter().zip(0..) {
+            let (transport, address) = (wanted.transport, bound.address);
+            let tls = match wanted.certificates {
+                none if none.is_empty() => None,
+                certificates => Some(tls::settings(certificates).map_err(io::Error::other)?),
+            };
             for (share, socket) in shares.iter_mut().zip(bound.sockets) {
-                share.push(Listener { index, address: bound.address, transport, socket });
+                share.push(Listener { index, address, transport, tls: tls.clone(), socket });
             }
         }
         let waiting = shares
@@ -132,6 +151,14 @@ impl Server {
         self.shared.context.sources.set_rate(source);
         self.shared.context.users.set_rate(user);
         self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::SessionRate(session)));
+    }
+
+    /// Show other certificates in a listener's new handshakes.
+    pub fn set_certificates(&self, listener: u16, certificates: Vec<Arc<Certificate>>) -> io::Result<()> {
+        let settings = tls::settings(certificates).map_err(io::Error::other)?;
+        let letter = || Letter::Tls(listener, Arc::clone(&settings));
+        self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(letter()));
+        Ok(())
     }
 
     /// Bind a relayed transport address now, and hand it to the flow's owner.

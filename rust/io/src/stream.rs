@@ -1,8 +1,10 @@
-//! One TCP client: frames cut from what it sends, and a bounded queue of frames for it.
+//! One TCP client, with TLS or without: frames cut from what it sends, and a bounded queue of frames for it.
 
 use crate::outbox::Framed;
+use crate::tls::{Plain, Tls, CIPHERTEXT};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 
 /// The most relayed data that waits for a slow reader; more is dropped in whole frames.
@@ -11,6 +13,14 @@ const QUEUE: usize = 512 << 10;
 const ANSWERS: usize = 64 << 10;
 /// A stranger proves its credentials, and a message is completed, within this time.
 pub const PATIENCE: u64 = 30_000_000_000;
+
+/// What lies between the socket's bytes and the frames.
+pub enum Layer {
+    /// Nothing: they are the frames.
+    Plain,
+    /// TLS.
+    Tls(Box<Tls>),
+}
 
 /// A client's connection.
 pub struct Stream {
@@ -22,6 +32,7 @@ pub struct Stream {
     pub stranger_since: Option<u64>,
     /// What epoll watches it for.
     pub watched: EventFlags,
+    layer: Layer,
     partial: Vec<u8>,
     partial_since: u64,
     queue: Vec<u8>,
@@ -41,16 +52,47 @@ pub enum Flow {
 
 impl Stream {
     /// A connection that was accepted at `now`.
-    pub fn new(socket: OwnedFd, slot: u32, now: u64) -> Self {
+    pub fn new(socket: OwnedFd, layer: Layer, slot: u32, now: u64) -> Self {
         Self {
             socket,
             slot,
+            layer,
             stranger_since: Some(now),
             watched: EventFlags::IN,
             partial: Vec::new(),
             partial_since: now,
             queue: Vec::new(),
             sent: 0,
+        }
+    }
+
+    /// Read once, `limit` plain bytes at most; `spare` is memory for what has to be decrypted. An error ends the connection.
+    pub fn read(&mut self, plain: &mut [u8], spare: &mut [u8], limit: usize) -> io::Result<Plain> {
+        let into = match self.layer {
+            Layer::Plain => &mut plain[..limit],
+            Layer::Tls(_) => &mut spare[..CIPHERTEXT],
+        };
+        let count = match rustix::io::read(&self.socket, into) {
+            Ok(0) => return Ok(Plain { count: 0, over: true }),
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(_) => return Ok(Plain { count: 0, over: true }),
+        };
+        match &mut self.layer {
+            Layer::Plain => Ok(Plain { count, over: false }),
+            Layer::Tls(tls) => tls.decrypt(&spare[..count], plain),
+        }
+    }
+
+    /// Whether TLS has something to say by itself.
+    pub fn is_waiting(&self) -> bool {
+        matches!(&self.layer, Layer::Tls(tls) if tls.is_waiting())
+    }
+
+    /// Say that no more comes, where the layer has a word for it.
+    pub fn end(&mut self) {
+        if let Layer::Tls(tls) = &mut self.layer {
+            tls.close();
         }
     }
 
@@ -85,11 +127,11 @@ impl Stream {
 
     /// Write what waits.
     pub fn write(&mut self) -> Flow {
-        while self.sent < self.queue.len() {
-            match rustix::net::send(&self.socket, &self.queue[self.sent..], rustix::net::SendFlags::NOSIGNAL) {
-                Ok(0) => return Flow::Over("disconnected"),
+        loop {
+            match self.send() {
+                Ok(0) => break,
                 Ok(count) => self.sent += count,
-                Err(error) => match io::Error::from(error).kind() {
+                Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return self.compact(),
                     ErrorKind::Interrupted => {}
                     _ => return Flow::Over("disconnected"),
@@ -100,6 +142,19 @@ impl Stream {
         self.queue.shrink_to(16 << 10);
         self.sent = 0;
         Flow::Idle
+    }
+
+    /// Hand the layer some of what waits; 0 when nothing is left.
+    fn send(&mut self) -> io::Result<usize> {
+        let bytes = &self.queue[self.sent..];
+        match &mut self.layer {
+            Layer::Plain if bytes.is_empty() => Ok(0),
+            Layer::Plain => match rustix::net::send(&self.socket, bytes, rustix::net::SendFlags::NOSIGNAL)? {
+                0 => Err(ErrorKind::WriteZero.into()),
+                count => Ok(count),
+            },
+            Layer::Tls(tls) => tls.send(&self.socket, bytes),
+        }
     }
 
     /// Why the connection is to be closed at `now`, if it is.

@@ -1,7 +1,8 @@
-//! TCP listeners and clients of one worker.
+//! TCP and TLS listeners and clients of one worker.
 
 use crate::outbox::Framed;
-use crate::stream::{Flow, Stream};
+use crate::stream::{Flow, Layer, Stream};
+use crate::tls::{Tls, CIPHERTEXT};
 use crate::worker::{Token, Worker};
 use hairpin_proto::channel_data::{frame_length, Frame};
 use hairpin_proto::counters::Reason;
@@ -12,11 +13,13 @@ use rustix::event::epoll;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// A stranger has nothing to relay, and no request is this long.
 const STRANGERS_FRAME: usize = LARGEST_REQUEST;
-/// Room for an unfinished frame and one read behind it.
-pub const INPUT: usize = 2 * READ;
+/// Room for an unfinished frame and one read behind it, and for what is to be decrypted.
+pub const INPUT: usize = PLAIN + CIPHERTEXT;
+const PLAIN: usize = 2 * READ;
 const READ: usize = 66 << 10;
 /// Strangers' connections of one source (/32, /64), and in all, for each worker.
 const STRANGERS_A_SOURCE: u32 = 256;
@@ -137,6 +140,7 @@ impl Worker {
             return;
         };
         let client = std::net::SocketAddr::new(ip, client.port());
+        let Some(layer) = self.layer(listener) else { return };
         let place = self.streams.vacant();
         let five_tuple = FiveTuple { listener: self.listeners[listener].index, client, local };
         let Some(slot) = self.table.insert(five_tuple, Some(place)) else {
@@ -144,8 +148,16 @@ impl Worker {
             return;
         };
         self.watch(socket.as_fd(), Token::Stream(place), epoll::EventFlags::IN);
-        self.streams.places[place as usize] = Some(Stream::new(socket.into(), slot, self.now));
+        self.streams.places[place as usize] = Some(Stream::new(socket.into(), layer, slot, self.now));
         self.streams.count_stranger(ip);
+    }
+
+    /// What lies between a new connection of this listener and its frames.
+    fn layer(&self, listener: usize) -> Option<Layer> {
+        match &self.listeners.get(listener)?.tls {
+            None => Some(Layer::Plain),
+            Some(settings) => Some(Layer::Tls(Box::new(Tls::new(Arc::clone(settings)).ok()?))),
+        }
     }
 
     /// Read once, judge the whole frames, keep the rest.
@@ -159,22 +171,24 @@ impl Worker {
 
     fn read_frames(&mut self, place: u32, input: &mut [u8]) -> Result<(), &'static str> {
         let Some(stream) = self.streams.get(place) else { return Ok(()) };
+        let (input, spare) = input.split_at_mut(PLAIN);
         let kept = stream.take_partial(input);
         let slot = stream.slot;
-        let (count, over) = match rustix::io::read(&stream.socket, &mut input[kept..kept + READ]) {
-            Ok(0) => (0, true),
-            Ok(count) => (count, false),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => (0, false),
-            Err(_) => (0, true),
+        let Ok(plain) = stream.read(&mut input[kept..], spare, READ) else {
+            self.table.drop_from(Some(slot), Reason::Tls);
+            return Err("tls");
         };
-        if over {
-            return Err("disconnected");
-        }
-        let whole = &input[..kept + count];
+        let whole = &input[..kept + plain.count];
         let used = self.judge_frames(place, slot, whole)?;
         let now = self.now;
         if let Some(stream) = self.streams.get(place) {
             stream.keep_partial(&whole[used..], now, used > 0 || kept == 0);
+            if stream.is_waiting() {
+                self.streams.waiting.push(place);
+            }
+        }
+        if plain.over {
+            return Err("disconnected");
         }
         Ok(())
     }
@@ -264,6 +278,7 @@ impl Worker {
     /// The connection ends; what was queued before goes out if the socket takes it at once.
     pub(crate) fn drop_stream(&mut self, place: u32, ip: IpAddr) {
         if let Some(mut stream) = self.streams.take(place, ip) {
+            stream.end();
             let _ = stream.write();
         }
     }

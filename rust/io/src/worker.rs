@@ -42,6 +42,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// UDP or TCP.
     pub transport: Transport,
+    /// What TLS handshakes are made with, where the listener speaks TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The socket.
     pub socket: Socket,
 }
@@ -225,6 +227,7 @@ impl Worker {
                 Letter::Command(flow, command, token) => self.command(flow, command, token),
                 Letter::Totals(token) => self.tell_totals(token),
                 Letter::SessionRate(rate) => self.table.set_session_rate(rate),
+                Letter::Tls(index, settings) => self.set_tls(index, settings),
                 Letter::Stop => {
                     self.flush();
                     self.write_streams();
@@ -327,6 +330,13 @@ impl Worker {
             strangers: self.table.strangers,
             drops: self.table.drops.iter().collect(),
         })));
+    }
+
+    /// New handshakes are made with these; connections keep what they were made with.
+    fn set_tls(&mut self, index: u16, settings: Arc<rustls::ServerConfig>) {
+        if let Some(listener) = self.listeners.get_mut(usize::from(index)) {
+            listener.tls = Some(settings);
+        }
     }
 
     /// Which worker this is.

@@ -99,6 +99,8 @@ reasons! {
     TooLarge = "too_large",
     /// A TCP client that reads too slowly.
     SlowReader = "slow_reader",
+    /// A TLS handshake or record that will not do.
+    Tls = "tls",
 }
 
 /// How many packets were dropped, by reason.

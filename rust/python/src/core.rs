@@ -1,7 +1,8 @@
 //! The workers as Python sees them, and the commands that `Core` and `Table` have in common.
 
 use crate::address::Address;
-use crate::options::{transport, Options};
+use crate::listener::{shown, Listener, Shown};
+use crate::options::Options;
 use hairpin_io::server::{Listeners, Server};
 use hairpin_io::sockets::RelaySocket;
 use hairpin_proto::flow::Flow;
@@ -151,9 +152,8 @@ pub(crate) use commands;
 
 commands!(Core {
     #[new]
-    fn new(options: &Options, listeners: Vec<(u8, Address)>, workers: usize) -> PyResult<Self> {
-        let addresses = listeners.iter().map(|(number, address)| Ok((transport(*number)?, address.0)));
-        let bound = Listeners::bind(&addresses.collect::<PyResult<Vec<_>>>()?, workers);
+    fn new(options: &Options, listeners: Vec<PyRef<'_, Listener>>, workers: usize) -> PyResult<Self> {
+        let bound = Listeners::bind(listeners.iter().map(|listener| listener.wanted()).collect(), workers);
         let bound = bound.map_err(|(address, error)| {
             PyOSError::new_err((error.raw_os_error(), error.to_string(), address.to_string()))
         })?;
@@ -163,6 +163,10 @@ commands!(Core {
 
     fn listeners(&self) -> Vec<(Address, usize)> {
         self.server.listeners().iter().map(|(address, buffer)| (Address::from(*address), *buffer)).collect()
+    }
+
+    fn set_certificates(&self, listener: u16, certificates: Shown<'_>) -> PyResult<()> {
+        Ok(self.server.set_certificates(listener, shown(&certificates))?)
     }
 
     fn start(&mut self) -> PyResult<()> {

@@ -3,6 +3,7 @@
 mod address;
 mod core;
 mod events;
+mod listener;
 mod message;
 mod options;
 mod table;
@@ -28,6 +29,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<events::Acknowledged>()?;
     module.add_class::<events::Totals>()?;
     module.add_class::<options::Options>()?;
+    module.add_class::<listener::Certificate>()?;
+    module.add_class::<listener::Listener>()?;
     module.add_class::<core::Core>()?;
     module.add_class::<table::Table>()?;
     module.add_function(wrap_pyfunction!(host_addresses, module)?)

@@ -18,7 +18,7 @@ class Interface(BaseModel):
     transport: int = Field(ge=0, le=1, description="0 = UDP, 1 = TCP.")
     bind: str = Field(description="The address that the server listens on.")
     external: str = Field(description="The address that clients use.")
-    tls: Literal[True] | None = Field(default=None, description="Present where TLS runs over TCP.")
+    tls: Literal[True] | None = Field(default=None, description="Present where TLS runs over it (over UDP: DTLS).")
 
 
 class Info(BaseModel):

@@ -12,7 +12,7 @@ SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A listener: `transport` is 0 for UDP, 1 for TCP; `tls` where TLS runs over it."""
+    """A listener: `transport` is 0 for UDP, 1 for TCP; `tls` where TLS (over UDP: DTLS) runs there."""
 
     transport: int
     bind: Address

@@ -2,7 +2,7 @@
 
 from hairpin.auth.authenticator import Authenticator
 from hairpin.auth.hook import PasswordHook
-from hairpin.auth.ice import IceServer, IceServers, ice_servers
+from hairpin.auth.ice import Entrance, IceServer, IceServers, ice_servers
 from hairpin.auth.keys import long_term_key, opaque_string
 from hairpin.auth.result import Answer, Asker, Credentials, Refusal
 from hairpin.auth.secret import SharedSecrets, mint
@@ -13,6 +13,7 @@ __all__ = [
     "Asker",
     "Authenticator",
     "Credentials",
+    "Entrance",
     "IceServer",
     "IceServers",
     "PasswordHook",

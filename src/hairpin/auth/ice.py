@@ -1,9 +1,29 @@
 """What a browser needs to use this server."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypedDict
 
-from hairpin.stun import Address, Transport
+from hairpin.stun import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A way into the server: a transport, HOST:PORT, and whether TLS (over UDP: DTLS) runs there."""
+
+    transport: int
+    address: str
+    secure: bool
+
+    @property
+    def scheme(self) -> str:
+        """Of its URI (RFC 7065)."""
+        return "turns" if self.secure else "turn"
+
+    @property
+    def uri(self) -> str:
+        """As browsers take it."""
+        return f"{self.scheme}:{self.address}?transport={Transport(self.transport).name.lower()}"
 
 
 class IceServer(TypedDict):
@@ -20,7 +40,7 @@ class IceServers(TypedDict):
     iceServers: list[IceServer]
 
 
-def ice_servers(interfaces: Iterable[tuple[int, Address]], username: str, password: str) -> IceServers:
-    """The configuration for clients of `interfaces` (transport, external address)."""
-    urls = dict.fromkeys(f"turn:{address}?transport={Transport(kind).name.lower()}" for kind, address in interfaces)
+def ice_servers(entrances: Iterable[Entrance], username: str, password: str) -> IceServers:
+    """The configuration for clients that come in there."""
+    urls = dict.fromkeys(entrance.uri for entrance in entrances)
     return {"iceServers": [{"urls": list(urls), "username": username, "credential": password}]}

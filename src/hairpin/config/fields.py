@@ -1,5 +1,6 @@
 """How single values are written: each function takes what the file says, or tells what is wrong with it."""
 
+import re
 from base64 import b64decode
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -67,8 +68,14 @@ def _ip(value: object) -> str:
 
 
 def _transport(value: object) -> object:
-    if value == "tls":
-        raise ValueError('TLS is not there yet; write "udp" or "tcp"')
+    if value == "dtls":
+        raise ValueError('DTLS is not there yet; write "udp", "tcp" or "tls"')
+    return value
+
+
+def _hostname(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", value):
+        raise ValueError("must be a host name, such as turn.example.org")
     return value
 
 
@@ -162,4 +169,5 @@ Password = Annotated[SecretStr, AfterValidator(_password)]
 Ports = Annotated[tuple[int, int], BeforeValidator(_ports), AfterValidator(_ports_in_order)]
 PeerEntry = Annotated[str, AfterValidator(_peer)]
 Nat64Prefix = Annotated[str, AfterValidator(_nat64)]
-NotTls = BeforeValidator(_transport)
+NotDtls = BeforeValidator(_transport)
+Hostname = Annotated[str, AfterValidator(_hostname)]

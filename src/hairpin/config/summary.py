@@ -23,7 +23,8 @@ def describe(config: Config) -> Iterator[str]:
 def _listening(config: Config) -> Iterator[str]:
     for interface in config.turn.interfaces:
         seen = "" if interface.external == interface.bind else f", which clients see as {interface.external}"
-        yield f"Listens on {interface.transport} {interface.bind}{seen}."
+        shows = f", with {', '.join(map(str, interface.cert))}" if interface.cert else ""
+        yield f"Listens on {interface.transport} {interface.bind}{seen}{shows}."
     for square in config.turn.squares:
         first, *_, last = (config.turn.interfaces[index].external for index in square)
         yield f"Answers NAT behaviour discovery (RFC 5780) on {first} and {last}."

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hairpin.auth.ice import Entrance
 from hairpin.config.discovery import Place, squares
 from hairpin.config.fields import (
     AddressText,
+    Hostname,
     IpText,
     Nat64Prefix,
-    NotTls,
+    NotDtls,
     Password,
     PeerEntry,
     Ports,
@@ -28,7 +30,7 @@ from hairpin.config.fields import (
     webhook_key,
 )
 from hairpin.config.sources import ConfigError, MisplacedError, Tables, environment, explain, locate, merge, read
-from hairpin.stun import Address
+from hairpin.stun import Address, Transport
 
 Count = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Positive = Annotated[int, Field(ge=1, le=2**32 - 1)]
@@ -43,9 +45,22 @@ class Section(BaseModel):
 class Interface(Section):
     """An address that clients use; port 0 takes a free one, and `external` port 0 is then the same one."""
 
-    transport: Annotated[Literal["udp", "tcp"], NotTls]
+    transport: Annotated[Literal["udp", "tcp", "tls", "dtls"], NotDtls]
     bind: AddressText
     external: AddressText
+    hostname: Hostname | None = None  # in URLs, instead of the external IP: what certificates are for
+    cert: Annotated[tuple[Path, ...], Several] = ()
+    key: Annotated[tuple[Path, ...], Several] = ()
+
+    @property
+    def carrier(self) -> Transport:
+        """What carries it: TLS runs over TCP, DTLS over UDP."""
+        return Transport.UDP if self.transport in ("udp", "dtls") else Transport.TCP
+
+    @property
+    def secure(self) -> bool:
+        """Whether clients are shown a certificate."""
+        return self.transport in ("tls", "dtls")
 
     def announced(self, bound: Address) -> Address:
         """What clients are told, once the socket is `bound`."""
@@ -57,6 +72,12 @@ class Interface(Section):
         if not self.bind.port or ip_address(self.bind.ip).is_unspecified:
             return None
         return self.transport, self.announced(self.bind)
+
+    def entrance(self, bound: Address) -> Entrance:
+        """How clients get in, once the socket is `bound`."""
+        external = self.announced(bound)
+        address = f"{self.hostname}:{external.port}" if self.hostname else str(external)
+        return Entrance(self.carrier, address, self.secure)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +96,16 @@ class Interface(Section):
             raise MisplacedError("external", f"is IPv{self.external.version}, but bind is IPv{self.bind.version}")
         return self
 
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if not self.secure and (self.cert or self.key):
+            raise MisplacedError("cert" if self.cert else "key", f"is for tls, but transport is {self.transport}")
+        if self.secure and not self.cert:
+            raise MisplacedError("cert", f"is missing: {self.transport} needs a file with a certificate chain")
+        if len(self.key) != len(self.cert):
+            raise MisplacedError("key", f"names {len(self.key)} files, but cert {len(self.cert)}: write a key for each")
+        return self
+
 
 class Turn(Section):
     """The STUN and TURN side."""
@@ -89,7 +120,7 @@ class Turn(Section):
     def _no_duplicates(self) -> Self:
         for index, late in enumerate(self.interfaces):
             for number, early in enumerate(self.interfaces[:index]):
-                if late.transport == early.transport and overlap(late.bind, early.bind):
+                if late.carrier == early.carrier and overlap(late.bind, early.bind):
                     raise MisplacedError(
                         f"interfaces[{index}].bind", f"turn.interfaces[{number}] listens there already"
                     )
@@ -222,7 +253,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _api_is_apart(self) -> Self:
         for index, interface in enumerate(self.turn.interfaces):
-            if interface.transport == "tcp" and overlap(interface.bind, self.api.bind):
+            if interface.carrier == Transport.TCP and overlap(interface.bind, self.api.bind):
                 raise MisplacedError("api.bind", f"turn.interfaces[{index}] listens there already")
         return self
 

@@ -1,6 +1,7 @@
 """The whole server: what an application embeds, and what `hairpin serve` runs."""
 
+from hairpin.server.certificates import certificates
 from hairpin.server.process import serve
 from hairpin.server.server import Server
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server", "certificates", "serve"]

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from struct import Struct
 
-from hairpin._core import Core, Options
-from hairpin.auth import Authenticator, PasswordHook, SharedSecrets, StaticUsers
+from hairpin._core import Core, Listener, Options
+from hairpin.auth import Authenticator, Entrance, PasswordHook, SharedSecrets, StaticUsers
 from hairpin.config import Config, ConfigError, relays_for
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
-from hairpin.stun import Address, Transport
+from hairpin.server.certificates import certificates
+from hairpin.stun import Address
 from hairpin.turn.grant import Limits
 from hairpin.turn.server import Server as Rules
 from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
@@ -34,6 +35,7 @@ class Listening:
     transport: int
     bound: Address
     external: Address
+    entrance: Entrance
 
 
 def bind(config: Config, workers: int, api: Address) -> Core:
@@ -47,11 +49,14 @@ def bind(config: Config, workers: int, api: Address) -> Core:
         closed=[api, *_announced(config)],
         squares=[[_corner(config, index) for index in square] for square in config.turn.squares],
     )
-    listeners = [(Transport[interface.transport.upper()], interface.bind) for interface in config.turn.interfaces]
+    listeners = [
+        Listener(interface.carrier, interface.bind, shown)
+        for interface, shown in zip(config.turn.interfaces, certificates(config), strict=True)
+    ]
     try:
         return Core(options, listeners, workers)
     except OSError as error:
-        places = [f"{address}" for _, address in listeners]
+        places = [str(interface.bind) for interface in config.turn.interfaces]
         key = f"turn.interfaces[{places.index(error.filename)}].bind" if error.filename in places else "turn.interfaces"
         raise ConfigError(f"cannot listen on {error.filename}: {os.strerror(error.errno or 0)}", key=key) from None
 
@@ -64,7 +69,7 @@ def set_rates(config: Config, core: Core) -> None:
 def listening(config: Config, core: Core) -> tuple[Listening, ...]:
     """The interfaces as they were bound."""
     return tuple(
-        Listening(Transport[interface.transport.upper()], bound, interface.announced(bound))
+        Listening(interface.carrier, bound, interface.announced(bound), interface.entrance(bound))
         for interface, (bound, _) in zip(config.turn.interfaces, core.listeners(), strict=True)
     )
 

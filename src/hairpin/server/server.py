@@ -8,14 +8,15 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from hairpin._core import host_addresses
-from hairpin.auth import PasswordHook
+from hairpin._core import Certificate, host_addresses
+from hairpin.auth import Entrance, PasswordHook
 from hairpin.config import Config
 from hairpin.engine import Engine
 from hairpin.engine.engine import BATCH, ROUNDS
 from hairpin.hooks import Events, HookClient
 from hairpin.logging import make_logger
 from hairpin.server import assembly
+from hairpin.server.certificates import certificates
 from hairpin.server.drain import Drain
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
 from hairpin.server.observer import Observer
@@ -69,6 +70,11 @@ class Server:
         return [(listener.transport, listener.bound) for listener in self.listening]
 
     @property
+    def entrances(self) -> list[Entrance]:
+        """How clients get in, in the order of the settings."""
+        return [listener.entrance for listener in self.listening]
+
+    @property
     def api_address(self) -> Address:
         """Where the API listens."""
         return self._web.address
@@ -88,17 +94,27 @@ class Server:
         return {"password_lookups": hook.dropped if hook else 0, **events}
 
     def reload(self, config: Config) -> None:
-        """Take credentials, limits, peers and the log level, for living sessions too; the rest needs a restart."""
+        """Take credentials, limits, peers and the log level, for living sessions too; the rest needs a restart.
+
+        Certificates are read from their files again: new handshakes show them.
+        """
         old = self.config
+        shown = certificates(old)
         self.config = old.model_copy(update={section: getattr(config, section) for section in RELOADED})
         self.engine.authenticator = assembly.authenticator(self.config, self._hook)
         assembly.set_rates(self.config, self._core)
+        self._show(shown)
         self.log.set_level(config.log.level)
         self.warnings = assembly.warnings(self.config, self._core, self._descriptors)
         self._regrant()
         sections = (name for name in type(config).model_fields if name not in RELOADED)
         kept = [name for name in sections if getattr(old, name) != getattr(config, name)]
         self.log.info("settings were read again", **({"need_a_restart": kept} if kept else {}))
+
+    def _show(self, shown: list[list[Certificate]]) -> None:
+        for index, some in enumerate(shown):
+            if some:
+                self._core.set_certificates(index, some)
 
     def _regrant(self) -> None:
         """Judge peers by the settings and by this machine's addresses as they are now."""

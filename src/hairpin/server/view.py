@@ -29,7 +29,10 @@ class ServerView:
         self.hide_passwords = config.api.hide_passwords
         token = config.api.token.get_secret_value() if config.api.token else None
         self.access = Access(token, config.api.allow_unauthenticated)
-        self.interfaces = [Interface(known.transport, known.bound, known.external) for known in server.listening]
+        self.interfaces = [
+            Interface(known.transport, known.bound, known.external, tls=known.entrance.secure)
+            for known in server.listening
+        ]
 
     @property
     def draining(self) -> bool:
@@ -80,8 +83,7 @@ class ServerView:
         if not secrets:
             raise LookupError("auth.static_auth_secret is not set")
         username, password = mint(secrets[0].get_secret_value(), user, ttl, self._server.wall())
-        interfaces = ((interface.transport, interface.external) for interface in self.interfaces)
-        return ice_servers(interfaces, username, password)
+        return ice_servers(self._server.entrances, username, password)
 
     def crashed(self, path: str) -> None:
         """Log the exception that is being handled."""

@@ -1,0 +1,100 @@
+//! TLS over a stream (RFC 8489, section 6.2.2): the socket's bytes become plain bytes, and back. Versions 1.2 and 1.3, without
+//! renegotiation and early data; sessions are resumed from tickets, so that nothing is kept for who has gone.
+
+use crate::certificates::{Certificate, Certificates};
+use rustix::fd::OwnedFd;
+use rustix::net::{sendmsg, SendAncillaryBuffer, SendFlags};
+use rustls::crypto::ring;
+use rustls::{ServerConfig, ServerConnection};
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::Arc;
+
+/// What is read from the socket at once: behind a record that was begun before, it becomes no more than `streams::READ` plain bytes.
+pub const CIPHERTEXT: usize = 40 << 10;
+/// Plain bytes that are encrypted ahead of the socket.
+const AHEAD: usize = 64 << 10;
+
+/// What a listener's handshakes are made with.
+pub fn settings(certificates: Vec<Arc<Certificate>>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let resolver = Arc::new(Certificates(certificates));
+    let mut settings = versions.with_no_client_auth().with_cert_resolver(resolver);
+    settings.ticketer = ring::Ticketer::new()?;
+    settings.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    Ok(Arc::new(settings))
+}
+
+/// One client's TLS.
+pub struct Tls(ServerConnection);
+
+/// Plain bytes that came, and whether no more will.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// How many.
+    pub count: usize,
+    /// The client has closed its side.
+    pub over: bool,
+}
+
+impl Tls {
+    /// Before the handshake.
+    pub fn new(settings: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        let mut connection = ServerConnection::new(settings)?;
+        connection.set_buffer_limit(Some(AHEAD));
+        Ok(Self(connection))
+    }
+
+    /// Plain bytes of what came from the socket.
+    pub fn decrypt(&mut self, mut received: &[u8], plain: &mut [u8]) -> io::Result<Plain> {
+        let mut count = 0;
+        while !received.is_empty() {
+            if self.0.read_tls(&mut received)? == 0 {
+                return Ok(Plain { count, over: true });
+            }
+            let state = self.0.process_new_packets().map_err(io::Error::other)?;
+            let end = count + state.plaintext_bytes_to_read();
+            self.0.reader().read_exact(&mut plain[count..end])?;
+            count = end;
+            if state.peer_has_closed() {
+                return Ok(Plain { count, over: true });
+            }
+        }
+        Ok(Plain { count, over: false })
+    }
+
+    /// Encrypt as much as may wait, after what was encrypted before has gone out; how many plain bytes.
+    pub fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+        while self.0.wants_write() {
+            self.0.write_tls(&mut Socket(socket))?;
+        }
+        self.0.writer().write(bytes)
+    }
+
+    /// Whether something has to go out: of the handshake, or what was encrypted.
+    pub fn is_waiting(&self) -> bool {
+        self.0.wants_write()
+    }
+
+    /// Say that no more comes.
+    pub fn close(&mut self) {
+        self.0.send_close_notify();
+    }
+}
+
+/// A socket, to be written without a signal where its other end has gone.
+struct Socket<'a>(&'a OwnedFd);
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(sendmsg(self.0, records, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
