@@ -52,6 +52,8 @@ class Method(IntEnum):
 class Attribute(IntEnum):
     MAPPED_ADDRESS = 0x0001
     CHANGE_REQUEST = 0x0003
+    SOURCE_ADDRESS = 0x0004
+    CHANGED_ADDRESS = 0x0005
     USERNAME = 0x0006
     MESSAGE_INTEGRITY = 0x0008
     ERROR_CODE = 0x0009
@@ -248,7 +250,8 @@ class Totals:
 class Options:
     """What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers.
 
-    `squares` are listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780).
+    `squares` are listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780);
+    `classic` answers RFC 3489's Binding.
     """
 
     def __new__(
@@ -260,6 +263,7 @@ class Options:
         relays: Sequence[tuple[str, str]],
         closed: Sequence[Address] = ...,
         squares: Sequence[Sequence[tuple[int, Address]]] = ...,
+        classic: bool = ...,
     ) -> Options: ...
 
 @final

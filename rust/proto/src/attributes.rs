@@ -92,6 +92,8 @@ macro_rules! attributes {
 attributes! {
     (MAPPED_ADDRESS, 0x0001, Wire::Address, "The client's address as the server sees it, in the clear."),
     (CHANGE_REQUEST, 0x0003, Wire::U32, "From another IP (4) or another port (2) of the server the answer is wanted."),
+    (SOURCE_ADDRESS, 0x0004, Wire::Address, "The address of the server that the answer left from (RFC 3489)."),
+    (CHANGED_ADDRESS, 0x0005, Wire::Address, "The server's address with both IP and port changed (RFC 3489)."),
     (USERNAME, 0x0006, NAME, "The name of the user."),
     (MESSAGE_INTEGRITY, 0x0008, Wire::Integrity, "HMAC-SHA1 of the message up to here."),
     (ERROR_CODE, 0x0009, Wire::Error, "Why a request failed."),

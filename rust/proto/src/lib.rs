@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod attributes;
+mod binding;
 pub mod channel_data;
 pub mod counters;
 pub mod discovery;

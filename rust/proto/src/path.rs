@@ -7,7 +7,7 @@ use crate::attributes::code;
 use crate::channel_data;
 use crate::counters::{Counters, Reason};
 use crate::flow::{FiveTuple, Flow, Transport};
-use crate::message::{method, Kind, Message};
+use crate::message::{method, DecodeError, Kind, Message};
 use crate::session::Reach;
 use crate::table::Table;
 use std::net::SocketAddr;
@@ -171,7 +171,10 @@ impl<S> Table<S> {
     }
 
     fn stun(&mut self, at: &Arrival, bytes: &[u8], now: u64, scratch: &mut Vec<u8>) -> Result<Verdict, Reason> {
-        let message = Message::decode(bytes).map_err(|_| Reason::Malformed)?;
+        let message = match Message::decode(bytes) {
+            Err(DecodeError::Cookie) if self.context.classic => return self.classic(at, bytes, now, scratch),
+            decoded => decoded.map_err(|_| Reason::Malformed)?,
+        };
         match (message.kind(), message.method()) {
             (Kind::Indication, method::SEND) => self.send_indication(at, &message, now),
             // A client may keep its binding alive with these (RFC 8489, section 6.3.2).

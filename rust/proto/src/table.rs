@@ -29,6 +29,8 @@ pub struct Context {
     pub closed: Vec<SocketAddr>,
     /// Listeners that answer each for the other (RFC 5780); none where discovery is off.
     pub squares: Vec<Square>,
+    /// Whether clients of RFC 3489 get an answer.
+    pub classic: bool,
     /// Answers to one source that has proved nothing, and its requests that are handed up.
     pub sources: Buckets,
     /// Requests of one user.

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 
 /// What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers, `squares` are
-/// listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780).
+/// listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780); `classic` answers RFC 3489's Binding.
 #[pyclass(frozen, module = "hairpin._core")]
 #[derive(Clone)]
 pub struct Options {
@@ -24,12 +24,13 @@ pub struct Options {
     relays: Vec<(IpAddr, IpAddr)>,
     closed: Vec<SocketAddr>,
     squares: Vec<[(u16, SocketAddr); 4]>,
+    classic: bool,
 }
 
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, realm, nonce_secret, limiter_seed, relays, closed=Vec::new(), squares=Vec::new()))]
+    #[pyo3(signature = (*, realm, nonce_secret, limiter_seed, relays, closed=Vec::new(), squares=Vec::new(), classic=false))]
     fn new(
         realm: String,
         nonce_secret: [u8; 32],
@@ -37,6 +38,7 @@ impl Options {
         relays: Vec<(String, String)>,
         closed: Vec<Address>,
         squares: Vec<[(u16, Address); 4]>,
+        classic: bool,
     ) -> PyResult<Self> {
         let relays = relays.iter().map(|(bind, external)| Ok((parse_ip(bind)?, parse_ip(external)?)));
         Ok(Self {
@@ -46,6 +48,7 @@ impl Options {
             relays: relays.collect::<PyResult<_>>()?,
             closed: closed.into_iter().map(|address| address.0).collect(),
             squares: squares.iter().map(|square| square.map(|(listener, address)| (listener, address.0))).collect(),
+            classic,
         })
     }
 }
@@ -62,6 +65,7 @@ impl Options {
             nonces: Nonces::new(self.nonce_secret),
             closed: bound.into_iter().chain(announced).collect(),
             squares: self.squares.iter().map(|square| square.map(|place| corner(place, listeners))).collect(),
+            classic: self.classic,
             sources: Buckets::new(0, self.limiter_seed),
             users: Buckets::new(0, !self.limiter_seed),
         }

@@ -229,6 +229,7 @@ class Compat(Section):
     """Concessions to old clients."""
 
     rfc5766_channels: bool = False
+    rfc3489: bool = False  # Binding without a cookie
 
 
 class Config(Section):

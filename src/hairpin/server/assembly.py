@@ -48,6 +48,7 @@ def bind(config: Config, workers: int, api: Address) -> Core:
         relays=relays_for(config).pairs,
         closed=[api, *_announced(config)],
         squares=[[_corner(config, index) for index in square] for square in config.turn.squares],
+        classic=config.compat.rfc3489,
     )
     listeners = [
         Listener(interface.carrier, interface.bind, shown)
