@@ -8,7 +8,7 @@ PYTHON ?= python3
 RUST = rust=$$(.ci/rust) && PATH="$$rust:$$PATH" PYO3_PYTHON="$$PWD/$(BIN)/python"
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench clean
+.PHONY: help build run test check bench conformance clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -35,9 +35,14 @@ check: build ## style, types, layers, and the border's stub against the built mo
 bench: build .venv/.bench ## hairpin, its peers and the floor in one table (bench/README.md); options in ARGS="--rounds 3"
 	$(BIN)/python -m bench $(ARGS)
 
+# SERVER=host:port USER=name PASSWORD=word tries a server that runs, and writes .build/conformance.md. USER alone is who
+# is logged in, so it counts only beside SERVER.
+conformance: build ## hairpin and coturn by the clauses of their RFCs: docs/conformance.md; LIMIT=960 takes 16 minutes
+	$(BIN)/python -m conformance $(if $(LIMIT),--limit $(LIMIT)) $(if $(SERVER),--server $(SERVER) --user "$(USER)" --password "$(PASSWORD)") $(ARGS)
+
 clean: ## remove all that was built, .venv too
 	rm -rf .venv target .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/hairpin/*.so
-	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find src tests bench conformance -name __pycache__ -prune -exec rm -rf {} +
 
 $(CORE): $(SOURCES) .venv/.ready
 	$(RUST) VIRTUAL_ENV="$$PWD/.venv" $(BIN)/maturin develop --release
