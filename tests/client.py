@@ -20,6 +20,7 @@ REQUEST, INDICATION, SUCCESS, ERROR = 0x000, 0x010, 0x100, 0x110
 USERNAME, INTEGRITY, ERROR_CODE, UNKNOWN_ATTRIBUTES, CHANNEL_NUMBER = 0x06, 0x08, 0x09, 0x0A, 0x0C
 LIFETIME, XOR_PEER_ADDRESS, DATA_VALUE, REALM, NONCE = 0x0D, 0x12, 0x13, 0x14, 0x15
 XOR_RELAYED_ADDRESS, FAMILY, TRANSPORT, XOR_MAPPED_ADDRESS, FINGERPRINT = 0x16, 0x17, 0x19, 0x20, 0x8028
+ADDITIONAL_FAMILY, ADDRESS_ERROR_CODE = 0x8000, 0x8001
 UDP_RELAY = bytes([17, 0, 0, 0])
 
 Endpoint = tuple[str, int]
@@ -265,9 +266,17 @@ class Client:
         self.relay = self.request(ALLOCATE, attributes).address(XOR_RELAYED_ADDRESS)
         return self.relay
 
-    def refresh(self, lifetime: int) -> int:
-        """Refresh, and the lifetime granted."""
-        value = self.request(REFRESH, [(LIFETIME, struct.pack("!I", lifetime))]).get(LIFETIME)
+    def allocate_both(self) -> tuple[Endpoint, Endpoint]:
+        """Allocate a relay of each family (RFC 8656, 7.2): that of IPv4, that of IPv6."""
+        answer = self.request(ALLOCATE, [(TRANSPORT, UDP_RELAY), (ADDITIONAL_FAMILY, bytes([2, 0, 0, 0]))])
+        values = [value for code, value in answer.attributes if code == XOR_RELAYED_ADDRESS]
+        self.relay, other = (unmask(value, answer.transaction) for value in values)
+        return self.relay, other
+
+    def refresh(self, lifetime: int, *, version: int | None = None) -> int:
+        """Refresh, of all relays or of that family's, and the lifetime granted."""
+        family = [(FAMILY, bytes([{4: 1, 6: 2}[version], 0, 0, 0]))] if version else []
+        value = self.request(REFRESH, [(LIFETIME, struct.pack("!I", lifetime)), *family]).get(LIFETIME)
         return int.from_bytes(value or b"", "big")
 
     def permit(self, *peers: Endpoint) -> None:

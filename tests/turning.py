@@ -111,9 +111,11 @@ class World:
         return self.send(flow, self.message(method, *attributes), user)
 
     def allocate(self, flow: int, *attributes: tuple[int, Any], user: str = "alice") -> list[Effect]:
-        """Allocate, and have the relay bound."""
+        """Allocate, and have each relay bound."""
         effects = self.ask(flow, Method.ALLOCATE, UDP, *attributes, user=user)
-        return effects + (self.server.relay_opened(flow, self.now) if only(effects, OpenRelay) else [])
+        while isinstance(effects[-1], OpenRelay):
+            effects += self.server.relay_opened(flow, self.now)
+        return effects
 
     def permit(self, flow: int, *peers: Address, user: str = "alice") -> list[Effect]:
         """CreatePermission."""
@@ -140,6 +142,6 @@ class World:
         assert allocation is not None
         return allocation
 
-    def relay(self, flow: int) -> Address:
+    def relay(self, flow: int, place: int = 0) -> Address:
         """The relayed transport address of a flow."""
-        return self.allocation(flow).external
+        return self.allocation(flow).relays[place].external

@@ -11,7 +11,7 @@ import pytest
 from hairpin.api import Access, Interface, create_app
 from hairpin.stun import Address, Reach, Transport
 from hairpin.turn.grant import Identity
-from hairpin.turn.state import Allocation, Channel, Permission, Session
+from hairpin.turn.state import Allocation, Channel, Permission, Relay, Session
 
 SECOND = 1_000_000_000
 UDP = Address.parse("192.0.2.1:3478")
@@ -124,7 +124,7 @@ class FakeView:
     def add(self, number: int = 1, username: str = "alice", *, transport: Transport = Transport.UDP) -> Session:
         """A session with a relay, a permission and a channel that live, and one of each that does not."""
         session = self.begin(number, username, transport=transport)
-        relay = Allocation(Address("10.0.0.1", 50000), Address("192.0.2.1", 50000), session.expires)
+        relay = Allocation((Relay(Address("10.0.0.1", 50000), Address("192.0.2.1", 50000), session.expires),))
         for ip, ports, expires in (
             ("203.0.113.9", {9000, 80}, 160),
             ("203.0.113.8", {9000}, 130),

@@ -60,13 +60,13 @@ def test_an_allocation_stops_at_its_deadline_while_python_sleeps(
     with server.asleep():
         assert reaches(client, peer, b"before")
         deadline = time.monotonic_ns() + SECOND // 5
-        core.extend_relay(flow, deadline)
+        core.extend_relay(flow, 4, deadline)
         applied(core, flow)
         wait_for(deadline)
         assert not reaches(client, peer, b"after")
         peer.sendto(b"after", client.relay)
         assert not reaches(client, peer, b"after")
-        core.extend_relay(flow, time.monotonic_ns() + 600 * SECOND)
+        core.extend_relay(flow, 4, time.monotonic_ns() + 600 * SECOND)
         applied(core, flow)
         assert reaches(client, peer, b"revived")
     peer.sendto(b"revived", client.relay)

@@ -179,7 +179,7 @@ def test_a_wrong_key_is_never_remembered(tcp: bool) -> None:
     world = World(hooked=False)
     for user in ("alice", "alice", "bob", "nobody", "alice"):
         assert Caller(world, 1, user, "wrong", tcp).allocate() == 401
-        assert [entry[1:] for entry in world.table.entries()] == ([(None, [], [])] if tcp else [])
+        assert [entry[1:] for entry in world.table.entries()] == ([([], [], [])] if tcp else [])
     assert world.rules.sessions == {}
     assert Caller(world, 1, tcp=tcp).allocate() == 0
     wrong = Caller(world, 1, password="wrong", tcp=tcp)

@@ -54,6 +54,7 @@ class Ask:
     fingerprint: bool = False
     transport: int | None = None
     family: int | None = None
+    additional: int | None = None
     lifetime: int | None = None
     channel: int | None = None
     peers: tuple[Endpoint, ...] = ()
@@ -109,8 +110,8 @@ class Reference:
         says = {} if code == 400 else {"realm": True, "nonce": True}
         return Answered(ask.number, ask.transaction, code, says, None, ask.fingerprint)
 
-    def judge(self, client: str, ask: Ask, now: int, port: int | None) -> Answered | None:
-        """The answer to a request that came so far, if any; `port` is the one that the server chose, if it did."""
+    def judge(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...] = ()) -> Answered | None:
+        """The answer to a request that came so far, if any; `chosen` are the relays that the server took, if any."""
         session = self.sessions.get(client)
         if not (session and session["user"] == ask.user) and not self.known(ask, now):
             return self.unsigned(ask, 401)
@@ -122,7 +123,7 @@ class Reference:
                 if (id_, method) == (ask.transaction, ask.method) and now < at + ANSWER_LIFE:
                     return self.answer(ask, code, says)
         try:
-            code, says = 0, getattr(self, ask.method)(client, ask, now, port)
+            code, says = 0, getattr(self, ask.method)(client, ask, now, chosen)
         except RefusalError as refusal:
             code, says = refusal.code, refusal.says
         session = self.sessions.get(client)
@@ -148,10 +149,10 @@ class Reference:
         if ask.flaw == "broken attribute":
             raise RefusalError(400)
 
-    def allocate(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+    def allocate(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
         """RFC 8656, 7.2."""
         session = self.sessions.get(client)
-        if session and session["relay"]:
+        if session and session["relays"]:
             raise RefusalError(437)
         if not (session and session["user"] == ask.user):
             quota = self.users[ask.user][0]
@@ -166,19 +167,36 @@ class Reference:
             raise RefusalError(400)
         if ask.transport != 17:
             raise RefusalError(442)
+        if ask.additional is not None and (ask.family is not None or ask.additional != 2):
+            raise RefusalError(400)
         if ask.family not in (None, 1, 2):
             raise RefusalError(440)
-        session["relay"] = self.take(6 if ask.family == 2 else 4, now, port)
-        lifetime, session["expires"] = self.lease(session, ask.lifetime, now)
-        self.told.append(("allocated", client, ("port", session["relay"][1])))
-        return {"relayed": session["relay"], "lifetime": lifetime, "mapped": self.clients[client], "software": True}
+        relays, failed = self.take_all(ask, now, chosen)
+        lifetime, expires = self.lease(session, ask.lifetime, now)
+        session["relays"], session["lives"] = relays, dict.fromkeys(relays, expires)
+        relayed = tuple(relays.values())
+        self.told.append(("allocated", client, ("port", relayed[0][1])))
+        says = {"relayed": relayed, "lifetime": lifetime, "mapped": self.clients[client], "software": True}
+        return says | ({"failed": failed} if failed else {})
+
+    def take_all(self, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> tuple[dict[int, Endpoint], tuple[Any, ...]]:
+        """A relay of each family, and the families of which there is none, with the code; none at all is an error."""
+        relays, failed = {}, []
+        for version in (4, 6) if ask.additional else (6,) if ask.family == 2 else (4,):
+            try:
+                relays[version] = self.take(version, now, chosen)
+            except RefusalError as refusal:
+                failed.append(({4: 1, 6: 2}[version], refusal.code))
+        if not relays:
+            raise RefusalError(508)
+        return relays, tuple(failed)
 
     def begin(self, client: str, user: str, now: int) -> None:
         """A session, from its user's first Allocate on."""
         self.sessions[client] = {
             "user": user,
-            "relay": None,
-            "expires": now + UNALLOCATED,
+            "relays": {},  # by IP version
+            "lives": {None: now + UNALLOCATED},  # until when each, and the session as long as any
             "ends": now + SESSION_MAX,
             "permissions": {},
             "channels": {},
@@ -192,7 +210,7 @@ class Reference:
             return max(1, (session["ends"] - now) // SECOND), session["ends"]
         return seconds, now + seconds * SECOND
 
-    def take(self, version: int, now: int, port: int | None) -> Endpoint:
+    def take(self, version: int, now: int, wanted: tuple[Endpoint, ...]) -> Endpoint:
         """A relay of that family: not taken, and if there is one, not resting; 508 where all are taken."""
         every = [(self.relay_ips[version], one) for one in PORTS]
         left = [one for one in every if one not in self.taken]
@@ -201,7 +219,7 @@ class Reference:
         rested = [one for one in left if self.resting.get(one, 0) <= now]
         longest = min(self.resting.get(one, 0) for one in left)
         allowed = rested or [one for one in left if self.resting[one] == longest]
-        chosen = next((one for one in allowed if one[1] == port), allowed[0])
+        chosen = next((one for one in allowed if one in wanted), allowed[0])
         self.taken.add(chosen)
         self.resting.pop(chosen, None)
         return chosen
@@ -210,25 +228,32 @@ class Reference:
         """RFC 8656, 5: 437 where there is no allocation, 441 where it is another user's."""
         self.understood(ask)
         session = self.sessions.get(client)
-        if session is None or session["relay"] is None:
+        if session is None or not session["relays"]:
             raise RefusalError(437)
         if session["user"] != ask.user:
             raise RefusalError(441)
         return session
 
-    def refresh(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+    def refresh(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
         """RFC 8656, 8.2."""
         session = self.allocated(client, ask)
-        if ask.family is not None and {1: 4, 2: 6}.get(ask.family) != version(session["relay"]):
+        meant = (
+            set(session["relays"]) if ask.family is None else {{1: 4, 2: 6}.get(ask.family)} & set(session["relays"])
+        )
+        if not meant:
             raise RefusalError(443)
         if ask.lifetime == 0:
-            self.close(client, "refresh", now)
+            if meant == set(session["relays"]):
+                self.close(client, "refresh", now)
+            else:
+                self.close_relay(session, meant.pop(), now)
             return {"lifetime": 0}
-        lifetime, session["expires"] = self.lease(session, ask.lifetime, now)
+        lifetime, expires = self.lease(session, ask.lifetime, now)
+        session["lives"] |= dict.fromkeys(meant, expires)
         self.told.append(("refresh", client, ("lifetime", lifetime)))
         return {"lifetime": lifetime}
 
-    def permit(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+    def permit(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
         """CreatePermission (RFC 8656, 10.2): all of the peers, or none."""
         session = self.allocated(client, ask)
         if not ask.peers:
@@ -239,7 +264,7 @@ class Reference:
         self.told.append(("create_permission", client, ("ports", tuple(sorted({number for _, number in peers})))))
         return {}
 
-    def bind(self, client: str, ask: Ask, now: int, port: int | None) -> dict[str, Any]:
+    def bind(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
         """ChannelBind (RFC 8656, 12.2)."""
         session = self.allocated(client, ask)
         if ask.channel is None or not 0x4000 <= ask.channel <= 0x4FFF or not ask.peers:
@@ -262,7 +287,7 @@ class Reference:
 
     def peers(self, session: dict[str, Any], ask: Ask) -> list[Endpoint]:
         """The peers by the addresses that they are known by: 443 for the other family, 403 for the forbidden."""
-        if any(version(plain(peer)) != version(session["relay"]) for peer in ask.peers):
+        if any(version(plain(peer)) not in session["relays"] for peer in ask.peers):
             raise RefusalError(443)
         peers = [self.canonical(peer) for peer in ask.peers]
         if any(self.reach(ip) is None for ip, _ in peers):
@@ -286,42 +311,60 @@ class Reference:
         for client, session in list(self.sessions.items()):
             if session["ends"] <= now:
                 self.close(client, "session_max", now, disconnect=True)
-            elif session["expires"] <= now:
+            elif max(session["lives"].values()) <= now:
                 self.close(client, "expired", now, disconnect=True)
         for session in self.sessions.values():
+            for lapsed in [version for version, end in session["lives"].items() if end <= now]:
+                self.close_relay(session, lapsed, now)
             session["permissions"] = {ip: end for ip, end in session["permissions"].items() if now < end}
             session["channels"] = {number: one for number, one in session["channels"].items() if now < one[1]}
 
     def close(self, client: str, reason: str, now: int, *, disconnect: bool = False) -> None:
-        """A session ends: its port rests, and nobody keeps a channel to it."""
-        relay = self.sessions.pop(client)["relay"]
+        """A session ends, and its relays."""
+        relays = self.sessions.pop(client)["relays"].values()
         if disconnect:
             self.connected.discard(client)
-        if relay:
-            self.taken.remove(relay)
-            self.resting[relay] = now + PORT_REST
-            for session in self.sessions.values():
-                session["channels"] = {n: one for n, one in session["channels"].items() if one[0] != relay}
+        for relay in relays:
+            self.rest(relay, now)
         self.told.append(("closed", client, ("reason", reason)))
+
+    def close_relay(self, session: dict[str, Any], which: int, now: int) -> None:
+        """One of two relays ends: what is of its family goes with it."""
+        del session["lives"][which]
+        session["permissions"] = {ip: end for ip, end in session["permissions"].items() if version((ip, 0)) != which}
+        session["channels"] = {n: one for n, one in session["channels"].items() if version(one[0]) != which}
+        self.rest(session["relays"].pop(which), now)
+
+    def rest(self, relay: Endpoint, now: int) -> None:
+        """The port of a relay rests, and nobody keeps a channel to it."""
+        self.taken.remove(relay)
+        self.resting[relay] = now + PORT_REST
+        for session in self.sessions.values():
+            session["channels"] = {n: one for n, one in session["channels"].items() if one[0] != relay}
 
     # Data
 
     def owners(self) -> dict[Endpoint, str]:
         """Who has which relay."""
-        return {session["relay"]: client for client, session in self.sessions.items() if session["relay"]}
+        return {relay: client for client, session in self.sessions.items() for relay in session["relays"].values()}
+
+    def relays(self, session: dict[str, Any] | None, peer: Endpoint, now: int) -> Endpoint | None:
+        """The session's relay that speaks with that peer now, if any: that of its family, for a permitted peer."""
+        if not session or now >= session["permissions"].get(peer[0], 0):
+            return None
+        family = version(peer)
+        relay: Endpoint | None = session["relays"].get(family)
+        return relay if relay and now < session["lives"][family] else None
 
     def send(self, client: str, peer: Endpoint, data: bytes, now: int) -> list[Out]:
         """Data from a client for a peer (RFC 8656, 11.2 and 12.6)."""
-        session, peer = self.sessions.get(client), self.canonical(peer)
-        if (
-            not session
-            or not session["relay"]
-            or now >= min(session["expires"], session["permissions"].get(peer[0], 0))
-        ):
+        peer = self.canonical(peer)
+        relay = self.relays(self.sessions.get(client), peer, now)
+        if relay is None:
             return []
         if self.reach(peer[0]) == "out":
-            return [("peer", session["relay"], peer, data)]
-        return self.arrived(peer, session["relay"], data, now)
+            return [("peer", relay, peer, data)]
+        return self.arrived(peer, relay, data, now)
 
     def send_channel(self, client: str, number: int, data: bytes, now: int) -> list[Out]:
         """ChannelData (RFC 8656, 12.6)."""
@@ -333,7 +376,7 @@ class Reference:
         """Data from a peer at a relay (RFC 8656, 11.3 and 12.7)."""
         client = self.owners().get(relay)
         session = self.sessions[client] if client else None
-        if not session or now >= min(session["expires"], session["permissions"].get(peer[0], 0)):
+        if not session or not self.relays(session, peer, now):
             return []
         for number, (bound, end) in session["channels"].items():
             if bound == peer and now < end:
@@ -346,13 +389,13 @@ class Reference:
         """What the packet path holds that is alive, and a place for each stream that is nobody's yet."""
         live = [
             (
-                session["relay"] if now < session["expires"] else None,
+                sorted(relay for version, relay in session["relays"].items() if now < session["lives"][version]),
                 sorted((ip, end) for ip, end in session["permissions"].items() if now < end),
                 sorted((number, peer, end) for number, (peer, end) in session["channels"].items() if now < end),
             )
             for session in self.sessions.values()
         ]
-        return sorted([*live, *((None, [], []) for _ in self.connected - self.sessions.keys())], key=repr)
+        return sorted([*live, *(([], [], []) for _ in self.connected - self.sessions.keys())], key=repr)
 
 
 def plain(peer: Endpoint) -> Endpoint:

@@ -117,6 +117,8 @@ def encode(ask: Ask, nonce: bytes) -> bytes:
         attributes.append((codec.TRANSPORT, bytes([ask.transport, 0, 0, 0])))
     if ask.family is not None:
         attributes.append((codec.FAMILY, bytes([ask.family, 0, 0, 0])))
+    if ask.additional is not None:
+        attributes.append((codec.ADDITIONAL_FAMILY, bytes([ask.additional, 0, 0, 0])))
     if ask.lifetime is not None:
         attributes.append((codec.LIFETIME, struct.pack("!I", ask.lifetime)))
     if ask.channel is not None:
@@ -151,8 +153,12 @@ def answered(message: codec.Answer) -> Answered:
     """An answer in the reference's words."""
     says: dict[str, Any] = {}
     for code, value in message.attributes:
-        if code in (codec.XOR_RELAYED_ADDRESS, codec.XOR_MAPPED_ADDRESS):
-            says["relayed" if code == codec.XOR_RELAYED_ADDRESS else "mapped"] = unmask(value, message.transaction)
+        if code == codec.XOR_RELAYED_ADDRESS:
+            says["relayed"] = (*says.get("relayed", ()), unmask(value, message.transaction))
+        elif code == codec.XOR_MAPPED_ADDRESS:
+            says["mapped"] = unmask(value, message.transaction)
+        elif code == codec.ADDRESS_ERROR_CODE:
+            says["failed"] = (*says.get("failed", ()), (value[0], 100 * value[2] + value[3]))
         elif code == codec.LIFETIME:
             says["lifetime"] = int.from_bytes(value, "big")
         elif code == codec.UNKNOWN_ATTRIBUTES:

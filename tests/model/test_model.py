@@ -97,17 +97,19 @@ class Machine(RuleBasedStateMachine):
 
     # What is done
 
-    @initialize(allocated=st.lists(st.tuples(clients, users, st.booleans()), min_size=1, max_size=5))
-    def begin(self, allocated: list[tuple[str, str, bool]]) -> None:
-        """Some have allocated before."""
-        for name, user, family in allocated:
-            self.ask(name, "allocate", user, transport=17, family=2 if family else None)
+    @initialize(allocated=st.lists(st.tuples(clients, users, st.sampled_from([4, 6, 46])), min_size=1, max_size=5))
+    def begin(self, allocated: list[tuple[str, str, int]]) -> None:
+        """Some have allocated before: a relay of one family, or of both."""
+        for name, user, versions in allocated:
+            family, additional = {4: (None, None), 6: (2, None), 46: (None, 2)}[versions]
+            self.ask(name, "allocate", user, transport=17, family=family, additional=additional)
 
     @rule(
         name=clients,
         user=users,
         transport=st.sampled_from([17] * 8 + [6, None]),
-        family=st.sampled_from([None, None, 1, 2, 2, 9]),
+        family=st.sampled_from([None] * 6 + [1, 2, 2, 9]),
+        additional=st.sampled_from([None] * 4 + [2, 2, 2, 1]),
         lifetime=st.sampled_from([None, 0, 1, 601, 3600, 99999]),
         flaw=flaws,
         lag=lags,
@@ -214,7 +216,10 @@ class Machine(RuleBasedStateMachine):
         relay, peer = relays[which % len(relays)], law.plain(peer)
         session = self.reference.sessions[self.reference.owners()[relay]]
         bound = [bound for bound, _ in session["channels"].values()] + [(ip, 4000) for ip in session["permissions"]]
+        bound = [one for one in bound if law.version(one) == law.version(relay)]
         peer = bound[which % len(bound)] if known and bound else peer
+        if law.version(peer) != law.version(relay):
+            return
         out = self.table.from_peer(Address(*relay), Address(*peer), payload)
         self.agree(out, self.reference.arrived(relay, peer, payload, self.table.now))
 
@@ -269,8 +274,8 @@ class Machine(RuleBasedStateMachine):
         self.table.now += lag * SECOND
         self.drain()
         out = self.table.outputs()
-        ports = [got[2].says["relayed"][1] for got in map(self.decode, out) if "relayed" in got[2].says]
-        answer = self.reference.judge(name, ask, self.table.now, ports[0] if ports else None)
+        chosen = [got[2].says["relayed"] for got in map(self.decode, out) if "relayed" in got[2].says]
+        answer = self.reference.judge(name, ask, self.table.now, *chosen)
         return self.agree(out, [("answer", name, answer)] if answer else [])
 
     def arrive(self, name: str, message: bytes) -> list[tuple[Address, Address, bytes]]:
@@ -316,9 +321,9 @@ class Machine(RuleBasedStateMachine):
         return owners[who % len(owners)] if owners and who < 8 else sorted(CLIENTS)[who % len(CLIENTS)]
 
     def is_near(self, name: str, peer: Endpoint) -> bool:
-        """Whether the peer is of the family of the client's relay."""
-        relay = self.reference.sessions.get(name, {"relay": None})["relay"]
-        return relay is None or law.version(relay) == law.version(peer)
+        """Whether the peer is of the family of a relay of the client's."""
+        relays = self.reference.sessions.get(name, {"relays": {}})["relays"]
+        return not relays or law.version(peer) in relays
 
     def flows(self) -> dict[str, int]:
         """The flow of each client that has a session."""
@@ -332,11 +337,11 @@ class Machine(RuleBasedStateMachine):
         """Live entries are the reference's, to the nanosecond."""
         found = [
             (
-                endpoint(relay) if relay else None,
+                sorted(map(endpoint, relays)),
                 sorted((ip, end) for ip, end, *_ in permissions),
                 sorted((number, endpoint(peer), end) for number, peer, end in bound),
             )
-            for _, relay, permissions, bound in self.table.entries()
+            for _, relays, permissions, bound in self.table.entries()
         ]
         assert sorted(found, key=repr) == self.reference.entries(self.table.now)
 
@@ -347,12 +352,11 @@ class Machine(RuleBasedStateMachine):
         assert flows.keys() == self.reference.sessions.keys()
         for name, known in self.reference.sessions.items():
             session = self.server.sessions[flows[name]]
-            relay = session.allocation and endpoint(session.allocation.external)
-            assert (session.identity.username, session.expires, relay) == (
-                known["user"],
-                known["expires"],
-                known["relay"],
-            )
+            relays = session.allocation.relays if session.allocation else ()
+            assert [(endpoint(relay.external), relay.expires) for relay in relays] == [
+                (relay, known["lives"][version]) for version, relay in known["relays"].items()
+            ]
+            assert (session.identity.username, session.expires) == (known["user"], max(known["lives"].values()))
             assert session.ends == known["ends"]
         assert sum(self.server.state.users.values()) == len(self.reference.sessions)
         ports = self.server.ports_allocated(4) + self.server.ports_allocated(6)

@@ -92,10 +92,11 @@ def test_quota_does_not_leak() -> None:
         lambda flow: world.server.relay_refused(flow, world.now, exhausted=True),
     )
     for flow in range(1, 100_001):
+        additional = [(Attribute.ADDITIONAL_ADDRESS_FAMILY, 2)] * (flow % 8 > 3)
         if flow % 4 == 3:
-            world.ask(flow, Method.ALLOCATE, (Attribute.REQUESTED_TRANSPORT, 17))
+            world.ask(flow, Method.ALLOCATE, (Attribute.REQUESTED_TRANSPORT, 17), *additional)
         else:
-            world.allocate(flow)
+            world.allocate(flow, *additional)
             world.bind(flow, 0x4000, world.relay(0))
         ends[flow % 4](flow)
         world.server.closed(flow, "gone", world.now)
@@ -121,8 +122,11 @@ def step(world: World, random: Random) -> None:
     """Something that may happen."""
     flow, user = random.randrange(6), random.choice(["alice", "bob"])
     relays = [*world.server.state.relays, PEER, OTHER_PEER]
+    family = (Attribute.REQUESTED_ADDRESS_FAMILY, random.choice([1, 2]))
     steps = (
         lambda: world.allocate(flow, user=user),
+        lambda: world.allocate(flow, (Attribute.ADDITIONAL_ADDRESS_FAMILY, 2), user=user),
+        lambda: world.ask(flow, Method.REFRESH, family, (Attribute.LIFETIME, random.choice([0, 900])), user=user),
         lambda: world.ask(flow, Method.ALLOCATE, user=user),
         lambda: world.permit(flow, *random.sample(relays, 2), user=user),
         lambda: world.bind(flow, 0x4000 + random.randrange(3), random.choice(relays), user=user),
@@ -138,8 +142,8 @@ def consistent(world: World) -> None:
     allocated = {session.flow: session.allocation for session in sessions if session.allocation}
     users = [session.identity.user for session in sessions]
     assert state.users == {user: users.count(user) for user in users}
-    assert state.relays == {allocation.external: flow for flow, allocation in allocated.items()}
-    assert sum(ports.taken for ports in state.ports.values()) == len(allocated)
+    assert state.relays == {each.external: flow for flow, one in allocated.items() for each in one.relays}
+    assert sum(ports.taken for ports in state.ports.values()) == len(state.relays)
     channels = [(flow, channel) for flow, each in allocated.items() for channel in each.channels.values()]
     inside = {(channel.peer, flow): channel.number for flow, channel in channels if channel.peer.ip != PEER.ip}
     inside = {key: number for key, number in inside.items() if key[0].ip != OTHER_PEER.ip}

@@ -5,7 +5,7 @@ use crate::mailbox::Packet;
 use crate::outbox::{Framed, Route};
 use crate::worker::Worker;
 use hairpin_proto::counters::Reason;
-use hairpin_proto::flow::{FiveTuple, Flow, Transport};
+use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
 use hairpin_proto::path::{Arrival, Ask, Framing, Head, Verdict};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -93,7 +93,8 @@ impl Worker {
     }
 
     fn send_to_peer(&mut self, slot: u32, peer: SocketAddr, payload: Span) {
-        let Some(relay) = self.table.session(slot).and_then(|session| session.relay.as_ref()) else { return };
+        let family = Family::of(peer.ip());
+        let Some(relay) = self.table.session(slot).and_then(|session| session.relays.get(family)) else { return };
         let route = Route { fd: relay.socket.raw(), to: peer, source: None, slot: Some(slot), to_client: false };
         self.outbox.push(route, Framed { head: &[], body: self.batch.bytes(payload), padding: 0 });
     }

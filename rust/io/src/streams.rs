@@ -268,7 +268,7 @@ impl Worker {
             return;
         };
         self.drop_stream(place, client.ip());
-        if let Some((counters, _relay)) = self.table.remove(slot) {
+        if let Some((counters, _relays)) = self.table.remove(slot) {
             if known {
                 self.shared.events.tell(crate::events::Event::Closed(flow, reason, counters));
             }

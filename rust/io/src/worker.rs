@@ -7,7 +7,7 @@ use crate::mailbox::{Letter, Mailbox};
 use crate::outbox::Outbox;
 use crate::sockets::RelaySocket;
 use crate::streams::{Streams, INPUT};
-use hairpin_proto::flow::{FiveTuple, Flow, Transport};
+use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
 use hairpin_proto::path::Arrival;
 use hairpin_proto::table::{Command, Context, Outcome, Table};
 use rustix::event::{epoll, Timespec};
@@ -55,8 +55,8 @@ pub enum Token {
     Mailbox,
     /// A listener, by its place.
     Listener(u32),
-    /// The relay of a slot.
-    Relay(u32),
+    /// A relay of a slot.
+    Relay(u32, Family),
     /// A TCP client, by its place.
     Stream(u32),
 }
@@ -67,8 +67,9 @@ impl Token {
         let (kind, place) = match self {
             Token::Mailbox => (0, 0),
             Token::Listener(place) => (1, place),
-            Token::Relay(slot) => (2, slot),
-            Token::Stream(place) => (3, place),
+            Token::Relay(slot, Family::V4) => (2, slot),
+            Token::Relay(slot, Family::V6) => (3, slot),
+            Token::Stream(place) => (4, place),
         };
         epoll::EventData::new_u64((kind << 32) | u64::from(place))
     }
@@ -77,8 +78,9 @@ impl Token {
         let place = data.u64() as u32;
         match data.u64() >> 32 {
             1 => Token::Listener(place),
-            2 => Token::Relay(place),
-            3 => Token::Stream(place),
+            2 => Token::Relay(place, Family::V4),
+            3 => Token::Relay(place, Family::V6),
+            4 => Token::Stream(place),
             _ => Token::Mailbox,
         }
     }
@@ -160,7 +162,7 @@ impl Worker {
                 Some(Transport::Tcp) => self.accept(place as usize),
                 None => {}
             },
-            Token::Relay(slot) => self.receive_peers(slot),
+            Token::Relay(slot, family) => self.receive_peers(slot, family),
             Token::Stream(place) => {
                 if flags.contains(epoll::EventFlags::OUT) {
                     self.write_stream(place);
@@ -191,9 +193,9 @@ impl Worker {
         }
     }
 
-    fn receive_peers(&mut self, slot: u32) {
+    fn receive_peers(&mut self, slot: u32, family: Family) {
         self.make_room(RELAY_BATCH);
-        let Some(relay) = self.table.session(slot).and_then(|session| session.relay.as_ref()) else { return };
+        let Some(relay) = self.table.session(slot).and_then(|session| session.relays.get(family)) else { return };
         let (first, count) = self.batch.receive(relay.socket.raw(), RELAY_BATCH);
         for place in first..first + count {
             let Some(received) = self.batch.received(place) else { continue };
@@ -244,20 +246,21 @@ impl Worker {
     }
 
     fn command(&mut self, flow: Flow, command: Command<RelaySocket>, token: u64) {
-        let relaying =
-            self.table.slot(flow).and_then(|slot| self.table.session(slot)).is_some_and(|s| s.relay.is_some());
-        if matches!(command, Command::Counters) || relaying && matches!(command, Command::Close { .. }) {
+        let session = self.table.slot(flow).and_then(|slot| self.table.session(slot));
+        let relaying = session.is_some_and(|session| session.relays.iter().next().is_some());
+        let closes = matches!(command, Command::Close { .. } | Command::CloseRelay(_));
+        if matches!(command, Command::Counters) || relaying && closes {
             self.flush(); // what was counted as sent has been, and no socket closes with packets waiting
         }
-        let (opens, installs) = (matches!(command, Command::OpenRelay(_)), matches!(command, Command::InstallKey(..)));
+        let installs = matches!(command, Command::InstallKey(..));
         let outcome = self.table.apply(flow, command, self.now, &mut self.scratch);
         let counters = match outcome {
-            Outcome::Done if opens => return self.watch_relay(flow.slot()),
+            Outcome::Opened(slot, family) => return self.watch_relay(slot, family),
             Outcome::Done if installs => return self.set_stranger(flow.slot(), None),
-            Outcome::Done => None,
+            Outcome::Done | Outcome::Shut(_) => None,
             Outcome::Send(slot) => return self.send_scratch(slot),
             Outcome::Counters(counters) => Some(counters),
-            Outcome::Closed(counters, _relay, connection) => {
+            Outcome::Closed(counters, _relays, connection) => {
                 self.closed(flow.slot(), connection);
                 Some(counters)
             }
@@ -287,10 +290,10 @@ impl Worker {
         }
     }
 
-    fn watch_relay(&mut self, slot: u32) {
-        if let Some(relay) = self.table.session(slot).and_then(|session| session.relay.as_ref()) {
+    fn watch_relay(&mut self, slot: u32, family: Family) {
+        if let Some(relay) = self.table.session(slot).and_then(|session| session.relays.get(family)) {
             // Unwatched it is deaf, which its client finds out as it would with a peer that is silent.
-            self.watch(relay.socket.0.as_fd(), Token::Relay(slot), epoll::EventFlags::IN);
+            self.watch(relay.socket.0.as_fd(), Token::Relay(slot, family), epoll::EventFlags::IN);
         }
     }
 

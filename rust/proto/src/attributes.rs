@@ -32,6 +32,8 @@ pub enum Wire {
     Bit,
     /// An error code from 300 to 699 and its reason (RFC 8489, section 14.8).
     Error,
+    /// An address family before an error code and its reason (RFC 8656, section 18.12).
+    FamilyError,
     /// A list of attribute codes (RFC 8489, section 14.13).
     Codes,
     /// An HMAC-SHA1 of 20 bytes (RFC 8489, section 14.5).
@@ -55,6 +57,8 @@ pub enum Value<'a> {
     Address(SocketAddr),
     /// Of the form `Error`: code and reason.
     Error(u16, &'a str),
+    /// Of the form `FamilyError`: family, code and reason.
+    FamilyError(u8, u16, &'a str),
     /// Of the form `Codes`.
     Codes(Vec<u16>),
 }
@@ -112,6 +116,8 @@ attributes! {
     (XOR_MAPPED_ADDRESS, 0x0020, Wire::XorAddress, "The client's address as the server sees it."),
     (PADDING, 0x0026, Wire::Bytes, "Bytes that make a message larger than a link carries whole."),
     (RESPONSE_PORT, 0x0027, Wire::Port, "The port of the client that the answer is wanted at."),
+    (ADDITIONAL_ADDRESS_FAMILY, 0x8000, Wire::First8, "A relay of this family is wanted beside that of IPv4: 2 is IPv6."),
+    (ADDRESS_ERROR_CODE, 0x8001, Wire::FamilyError, "Why there is no relay of one of two families."),
     (SOFTWARE, 0x8022, PHRASE, "The name of the sender's software."),
     (ALTERNATE_SERVER, 0x8023, Wire::Address, "Another server to try."),
     (FINGERPRINT, 0x8028, Wire::Fingerprint, "CRC-32 of the message up to here."),
@@ -160,7 +166,8 @@ impl Wire {
                 [byte] => Some(Value::Number((byte >> 7).into())),
                 _ => None,
             },
-            Self::Error => read_error(bytes),
+            Self::Error => read_error(bytes).map(|(number, reason)| Value::Error(number, reason)),
+            Self::FamilyError => read_error(bytes).map(|(number, reason)| Value::FamilyError(bytes[0], number, reason)),
             Self::Codes => read_codes(bytes).map(Value::Codes),
             Self::Integrity => (bytes.len() == 20).then_some(Value::Bytes(bytes)),
             Self::IntegritySha256 => is_sha256(bytes).then_some(Value::Bytes(bytes)),
@@ -185,6 +192,12 @@ impl Wire {
             (Self::Bit, Value::Number(number @ 0..=1)) => out.push((*number as u8) << 7),
             (Self::Error, Value::Error(code @ 300..=699, reason)) if is_within(reason, 763, 127) => {
                 out.extend_from_slice(&[0, 0, (code / 100) as u8, (code % 100) as u8]);
+                out.extend_from_slice(reason.as_bytes());
+            }
+            (Self::FamilyError, Value::FamilyError(family, code @ 300..=699, reason))
+                if is_within(reason, 763, 127) =>
+            {
+                out.extend_from_slice(&[*family, 0, (code / 100) as u8, (code % 100) as u8]);
                 out.extend_from_slice(reason.as_bytes());
             }
             (Self::Codes, Value::Codes(codes)) => out.extend(codes.iter().flat_map(|code| code.to_be_bytes())),
@@ -212,14 +225,14 @@ fn read_text(bytes: &[u8], max_bytes: usize, max_chars: usize) -> Option<&str> {
 }
 
 /// RFC 8489, section 14.8: class 3 to 6, number 0 to 99, 21 reserved bits before them.
-fn read_error(bytes: &[u8]) -> Option<Value<'_>> {
+fn read_error(bytes: &[u8]) -> Option<(u16, &str)> {
     let (&[_, _, class, number], reason) = bytes.split_first_chunk()?;
     let class = class & 0x07;
     if !(3..=6).contains(&class) || number > 99 {
         return None;
     }
     let reason = read_text(reason, 763, 127)?;
-    Some(Value::Error(u16::from(class) * 100 + u16::from(number), reason))
+    Some((u16::from(class) * 100 + u16::from(number), reason))
 }
 
 fn read_codes(bytes: &[u8]) -> Option<Vec<u16>> {
@@ -312,6 +325,7 @@ mod tests {
             (Wire::First8, Value::Number(17)),
             (Wire::Error, Value::Error(300, "")),
             (Wire::Error, Value::Error(699, "reason")),
+            (Wire::FamilyError, Value::FamilyError(2, 440, "reason")),
             (Wire::Codes, Value::Codes(vec![0x1234, 0x7FFF, 0])),
             (Wire::Integrity, Value::Bytes(&[1; 20])),
             (Wire::IntegritySha256, Value::Bytes(&[1; 16])),
@@ -402,6 +416,7 @@ mod tests {
             (Wire::First8, Value::Number(256)),
             (Wire::Error, Value::Error(299, "")),
             (Wire::Error, Value::Error(700, "")),
+            (Wire::FamilyError, Value::Error(440, "")),
             (Wire::U32, Value::Text("1")),
             (Wire::Integrity, Value::Bytes(&[0; 19])),
             (Wire::IntegritySha256, Value::Bytes(&[0; 18])),

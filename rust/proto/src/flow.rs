@@ -1,6 +1,6 @@
 //! A flow: one five-tuple, named by a number that is never reused by mistake.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What carries a client's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +9,25 @@ pub enum Transport {
     Udp,
     /// A byte stream, framed by the messages' own lengths; ChannelData is padded (RFC 8656, section 12.5).
     Tcp,
+}
+
+/// The IP version of a peer, and of the relay that speaks with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
 }
 
 /// Worker (7 bits), slot (24 bits) and generation (32 bits): the name by which Python and other workers speak of a session.

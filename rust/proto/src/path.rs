@@ -6,7 +6,7 @@
 use crate::attributes::code;
 use crate::channel_data;
 use crate::counters::{Counters, Reason};
-use crate::flow::{FiveTuple, Flow, Transport};
+use crate::flow::{Family, FiveTuple, Flow, Transport};
 use crate::message::{method, DecodeError, Kind, Message};
 use crate::session::Reach;
 use crate::table::Table;
@@ -39,7 +39,7 @@ pub enum Verdict {
     Answer,
     /// Send the bytes in `scratch` to this address of the client, from this listener (RFC 5780, section 6.1).
     AnswerFrom(u16, SocketAddr),
-    /// Send the payload to the peer by the relay of this slot.
+    /// Send the payload to the peer by this slot's relay of the peer's family.
     Peer(u32, SocketAddr, Range<usize>),
     /// Hand the payload to another session of this server, as coming from this relayed transport address.
     Inside(Flow, SocketAddr, Range<usize>),
@@ -128,7 +128,7 @@ impl<S> Table<S> {
     /// Judge a payload that a peer sent to a session's relay: how it goes to the client, if it may (RFC 8656, section 11.3).
     pub fn from_peer(&mut self, slot: u32, peer: SocketAddr, length: usize, now: u64) -> Option<Framing> {
         let judged = self.session_mut(slot).ok_or(Reason::NoAllocation).and_then(|session| {
-            session.live_relay(now).ok_or(Reason::NoAllocation)?;
+            session.live_relay(Family::of(peer.ip()), now).ok_or(Reason::NoAllocation)?;
             session.permission(peer.ip(), now).ok_or(Reason::NoPermission)?;
             session.downlink.take((length + DATAGRAM) as u64, now).then_some(()).ok_or(Reason::OverRate)?;
             Ok(session.number(peer, now).map_or(Framing::Data(peer), Framing::Channel))
@@ -204,7 +204,7 @@ impl<S> Table<S> {
     fn towards(&mut self, at: &Arrival, peer: SocketAddr, payload: Range<usize>, now: u64) -> Result<Verdict, Reason> {
         let slot = at.slot.ok_or(Reason::NoAllocation)?;
         let session = self.session_mut(slot).ok_or(Reason::NoAllocation)?;
-        let relay = session.live_relay(now).ok_or(Reason::NoAllocation)?.external;
+        let relay = session.live_relay(Family::of(peer.ip()), now).ok_or(Reason::NoAllocation)?.external;
         let permission = session.permission(peer.ip(), now).ok_or(Reason::NoPermission)?;
         let reach = permission.reach(peer.port()).ok_or(Reason::NoPermission)?;
         if !session.uplink.take((payload.len() + DATAGRAM) as u64, now) {

@@ -3,7 +3,7 @@
 //! Invariant: an entry forwards only while `now < deadline`. Nothing is removed here because time passed.
 
 use crate::counters::Counters;
-use crate::flow::FiveTuple;
+use crate::flow::{Family, FiveTuple};
 use crate::limiter::Bucket;
 use std::net::{IpAddr, SocketAddr};
 
@@ -34,6 +34,28 @@ pub struct Relay<S> {
     pub deadline: u64,
     /// The caller's handle.
     pub socket: S,
+}
+
+impl<S> Relay<S> {
+    /// Its own, and that of the peers that it speaks with.
+    pub fn family(&self) -> Family {
+        Family::of(self.external.ip())
+    }
+}
+
+/// The relays of a session, one of each family at most (RFC 8656, section 7.2).
+pub struct Relays<S>([Option<Relay<S>>; 2]);
+
+impl<S> Relays<S> {
+    /// That of a family.
+    pub fn get(&self, family: Family) -> Option<&Relay<S>> {
+        self.0[family as usize].as_ref()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Relay<S>> {
+        self.0.iter().flatten()
+    }
 }
 
 /// A permission (RFC 8656, section 9).
@@ -75,8 +97,8 @@ pub struct Session<S> {
     pub asked: bool,
     /// Set once Python knows who it is.
     pub credentials: Option<Credentials>,
-    /// Set once it has allocated.
-    pub relay: Option<Relay<S>>,
+    /// There once it has allocated.
+    pub relays: Relays<S>,
     /// Its traffic.
     pub counters: Counters,
     /// Requests a second.
@@ -98,7 +120,7 @@ impl<S> Session<S> {
             connection,
             asked: false,
             credentials: None,
-            relay: None,
+            relays: Relays([None, None]),
             counters: Counters::default(),
             requests: Bucket::new(request_rate),
             uplink: Bucket::new(0),
@@ -109,9 +131,31 @@ impl<S> Session<S> {
         }
     }
 
-    /// The relay while its lease runs.
-    pub fn live_relay(&self, now: u64) -> Option<&Relay<S>> {
-        self.relay.as_ref().filter(|relay| now < relay.deadline)
+    /// The relay of a family while its lease runs.
+    pub fn live_relay(&self, family: Family, now: u64) -> Option<&Relay<S>> {
+        self.relays.get(family).filter(|relay| now < relay.deadline)
+    }
+
+    /// Install a relay; one whose family has a relay already comes back.
+    pub fn open(&mut self, relay: Relay<S>) -> Option<Relay<S>> {
+        let place = &mut self.relays.0[relay.family() as usize];
+        if place.is_some() {
+            return Some(relay);
+        }
+        *place = Some(relay);
+        None
+    }
+
+    /// Give the relay of a family another deadline.
+    pub fn extend(&mut self, family: Family, deadline: u64) {
+        if let Some(relay) = &mut self.relays.0[family as usize] {
+            relay.deadline = deadline;
+        }
+    }
+
+    /// Take the relay of a family away.
+    pub fn shut(&mut self, family: Family) -> Option<Relay<S>> {
+        self.relays.0[family as usize].take()
     }
 
     /// The permission for a peer while its lease runs.
@@ -183,6 +227,20 @@ mod tests {
     fn session() -> Session<()> {
         let any = "192.0.2.1:1".parse().unwrap();
         Session::new(FiveTuple { listener: 0, client: any, local: any }, None, 0)
+    }
+
+    #[test]
+    fn a_session_has_one_relay_of_each_family_and_each_its_own_lease() {
+        let mut session = session();
+        let relay = |external: &str, deadline| Relay { external: external.parse().unwrap(), deadline, socket: () };
+        assert!(
+            session.open(relay("192.0.2.1:1", 10)).is_none() && session.open(relay("[2001:db8::1]:2", 10)).is_none()
+        );
+        assert_eq!(session.open(relay("192.0.2.1:3", 10)).map(|relay| relay.external.port()), Some(3));
+        session.extend(Family::V6, 20);
+        assert!(session.live_relay(Family::V4, 10).is_none() && session.live_relay(Family::V6, 10).is_some());
+        assert_eq!(session.shut(Family::V6).map(|relay| relay.external.port()), Some(2));
+        assert_eq!(session.relays.iter().map(|relay| relay.external.port()).collect::<Vec<_>>(), [1]);
     }
 
     fn reaches() -> Box<[(u16, u16, Reach)]> {

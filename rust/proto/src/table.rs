@@ -4,12 +4,12 @@
 
 use crate::counters::{Counters, Drops};
 use crate::discovery::Square;
-use crate::flow::{FiveTuple, Flow, MAX_SLOTS};
+use crate::flow::{Family, FiveTuple, Flow, MAX_SLOTS};
 use crate::index::RelayIndex;
 use crate::limiter::Buckets;
 use crate::message::Message;
 use crate::nonce::Nonces;
-use crate::session::{Channel, Credentials, Permission, Relay, Session};
+use crate::session::{Channel, Credentials, Permission, Relay, Relays, Session};
 use foldhash::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -45,10 +45,12 @@ pub enum Command<S> {
     Challenge(Message<Box<[u8]>>),
     /// Verify the flow's requests from now on; cap what it relays each way (bytes a second).
     InstallKey(Credentials, u64),
-    /// The allocation's relay.
+    /// A relay of the allocation.
     OpenRelay(Relay<S>),
-    /// A new deadline for the relay.
-    ExtendRelay(u64),
+    /// A new deadline for the relay of a family.
+    ExtendRelay(Family, u64),
+    /// Take the relay of a family away.
+    CloseRelay(Family),
     /// Install or extend a permission.
     Permit(Permission),
     /// Take a permission away.
@@ -74,10 +76,14 @@ pub enum Outcome<S> {
     Stale,
     /// `scratch` holds what is to be sent to the client of this slot.
     Send(u32),
+    /// The session has this relay from now on.
+    Opened(u32, Family),
+    /// The session has this relay no more; it is to be dropped.
+    Shut(Relay<S>),
     /// The session's figures.
     Counters(Counters),
-    /// The session ended with these figures; the relay is to be dropped, and the connection closed where one is named.
-    Closed(Counters, Option<Relay<S>>, Option<(u32, IpAddr)>),
+    /// The session ended with these figures; the relays are to be dropped, and the connection closed where one is named.
+    Closed(Counters, Relays<S>, Option<(u32, IpAddr)>),
 }
 
 pub(crate) struct Slot<S> {
@@ -163,8 +169,8 @@ impl<S> Table<S> {
         Some(slot)
     }
 
-    /// Free a slot; what the session sent and got is kept in the totals. The caller drops the relay.
-    pub fn remove(&mut self, slot: u32) -> Option<(Counters, Option<Relay<S>>)> {
+    /// Free a slot; what the session sent and got is kept in the totals. The caller drops the relays.
+    pub fn remove(&mut self, slot: u32) -> Option<(Counters, Relays<S>)> {
         let flow = self.flow(slot);
         let place = self.slots.get_mut(slot as usize)?;
         let session = place.session.take()?;
@@ -201,15 +207,18 @@ impl<S> Table<S> {
                     self.context.sources.give_back(source, PROOF);
                 }
             }
-            // One relay for a session; `discard` gives the address of another one back.
-            Command::OpenRelay(relay) if session.relay.is_some() => {
-                return self.discard(flow, Command::OpenRelay(relay));
+            Command::OpenRelay(relay) => {
+                let family = relay.family();
+                return match session.open(relay) {
+                    None => Outcome::Opened(slot, family),
+                    Some(another) => self.discard(flow, Command::OpenRelay(another)),
+                };
             }
-            Command::OpenRelay(relay) => session.relay = Some(relay),
-            Command::ExtendRelay(deadline) => {
-                if let Some(relay) = session.relay.as_mut() {
-                    relay.deadline = deadline;
-                }
+            Command::ExtendRelay(family, deadline) => session.extend(family, deadline),
+            Command::CloseRelay(family) => {
+                let Some(relay) = session.shut(family) else { return Outcome::Done };
+                self.context.index.release(relay.external, flow);
+                return Outcome::Shut(relay);
             }
             Command::Permit(permission) => session.permit(permission),
             Command::Forbid(ip) => session.forbid(ip),
@@ -261,8 +270,8 @@ impl<S> Table<S> {
             return self.reset(slot, five_tuple, connection);
         }
         match self.remove(slot) {
-            Some((counters, relay)) => {
-                Outcome::Closed(counters, relay, connection.map(|place| (place, five_tuple.client.ip())))
+            Some((counters, relays)) => {
+                Outcome::Closed(counters, relays, connection.map(|place| (place, five_tuple.client.ip())))
             }
             None => Outcome::Stale,
         }
@@ -276,16 +285,16 @@ impl<S> Table<S> {
         let Some(session) = self.session_mut(slot).map(|session| std::mem::replace(session, fresh)) else {
             return Outcome::Stale;
         };
-        let (counters, relay) = self.account(flow, session);
-        Outcome::Closed(counters, relay, None)
+        let (counters, relays) = self.account(flow, session);
+        Outcome::Closed(counters, relays, None)
     }
 
-    fn account(&mut self, flow: Flow, session: Session<S>) -> (Counters, Option<Relay<S>>) {
-        if let Some(relay) = &session.relay {
+    fn account(&mut self, flow: Flow, session: Session<S>) -> (Counters, Relays<S>) {
+        for relay in session.relays.iter() {
             self.context.index.release(relay.external, flow);
         }
         let book = if session.credentials.is_some() { &mut self.ended } else { &mut self.strangers };
         book.add(&session.counters);
-        (session.counters, session.relay)
+        (session.counters, session.relays)
     }
 }

@@ -96,6 +96,7 @@ fn plain(value: &Value<'_>) -> Wire {
         Value::Bytes(_) => Wire::Bytes,
         Value::Address(_) => Wire::Address,
         Value::Error(..) => Wire::Error,
+        Value::FamilyError(..) => Wire::FamilyError,
         Value::Codes(_) => Wire::Codes,
     }
 }

@@ -95,8 +95,15 @@ macro_rules! commands {
                 self.relay($crate::options::flow(flow)?, bind.0, external.0, deadline)
             }
 
-            fn extend_relay(&mut self, flow: u64, deadline: u64) -> PyResult<()> {
-                self.post($crate::options::flow(flow)?, Command::ExtendRelay(deadline), 0);
+            fn extend_relay(&mut self, flow: u64, version: u8, deadline: u64) -> PyResult<()> {
+                let family = $crate::options::family(version)?;
+                self.post($crate::options::flow(flow)?, Command::ExtendRelay(family, deadline), 0);
+                Ok(())
+            }
+
+            fn close_relay(&mut self, flow: u64, version: u8) -> PyResult<()> {
+                let family = $crate::options::family(version)?;
+                self.post($crate::options::flow(flow)?, Command::CloseRelay(family), 0);
                 Ok(())
             }
 

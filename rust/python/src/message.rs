@@ -171,6 +171,11 @@ impl Message {
     }
 
     #[getter]
+    fn additional_address_family(&self) -> Option<u32> {
+        self.0.number(code::ADDITIONAL_ADDRESS_FAMILY)
+    }
+
+    #[getter]
     fn xor_relayed_address(&self) -> Option<Address> {
         self.0.address(code::XOR_RELAYED_ADDRESS).map(Address::from)
     }
@@ -243,6 +248,10 @@ fn put(writer: &mut Writer<'_>, code: u16, value: &Bound<'_, PyAny>) -> PyResult
             let (number, reason): (u16, String) = value.extract()?;
             writer.put(code, &Value::Error(number, &reason))
         }
+        Wire::FamilyError => {
+            let (family, number, reason): (u8, u16, String) = value.extract()?;
+            writer.put(code, &Value::FamilyError(family, number, &reason))
+        }
         _ => writer.put(code, &Value::Bytes(value.extract()?)),
     };
     Ok(())
@@ -256,6 +265,7 @@ fn optional(py: Python<'_>, value: Option<Value<'_>>) -> PyResult<Py<PyAny>> {
         Value::Bytes(bytes) => PyBytes::new(py, bytes).into_any().unbind(),
         Value::Address(address) => Address::from(address).into_pyobject(py)?.into_any().unbind(),
         Value::Error(number, reason) => (number, reason).into_pyobject(py)?.into_any().unbind(),
+        Value::FamilyError(family, number, reason) => (family, number, reason).into_pyobject(py)?.into_any().unbind(),
         Value::Codes(codes) => PyTuple::new(py, codes)?.into_any().unbind(),
     })
 }

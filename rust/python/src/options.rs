@@ -3,7 +3,7 @@
 use crate::address::{parse_ip, Address};
 use hairpin_io::sockets::mtu;
 use hairpin_proto::discovery::Corner;
-use hairpin_proto::flow::{Flow, Transport};
+use hairpin_proto::flow::{Family, Flow, Transport};
 use hairpin_proto::index::RelayIndex;
 use hairpin_proto::limiter::Buckets;
 use hairpin_proto::nonce::Nonces;
@@ -83,6 +83,15 @@ pub fn transport(number: u8) -> PyResult<Transport> {
         0 => Ok(Transport::Udp),
         1 => Ok(Transport::Tcp),
         _ => Err(PyValueError::new_err("transport is 0 (UDP) or 1 (TCP)")),
+    }
+}
+
+/// 4 or 6.
+pub fn family(version: u8) -> PyResult<Family> {
+    match version {
+        4 => Ok(Family::V4),
+        6 => Ok(Family::V6),
+        _ => Err(PyValueError::new_err("version is 4 or 6")),
     }
 }
 

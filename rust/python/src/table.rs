@@ -5,7 +5,7 @@ use crate::core::commands;
 use crate::options::{transport, Options};
 use hairpin_io::events::{Event, Totals};
 use hairpin_proto::counters::Reason;
-use hairpin_proto::flow::{FiveTuple, Flow, Transport};
+use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
 use hairpin_proto::path::{Arrival, Verdict};
 use hairpin_proto::session::Relay;
 use hairpin_proto::table::{self, Command, Outcome};
@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 type Datagram = (SocketAddr, SocketAddr, Vec<u8>);
-type Entries = (u64, Option<Address>, Vec<(String, u64)>, Vec<(u16, Address, u64)>);
+type Entries = (u64, Vec<Address>, Vec<(String, u64)>, Vec<(u16, Address, u64)>);
 
 /// The same path and the same commands in memory, without sockets, for one worker; `now` is set by hand.
 #[pyclass(module = "hairpin._core")]
@@ -47,7 +47,7 @@ impl Table {
                 }
                 Some(counters)
             }
-            Outcome::Done | Outcome::Stale => None,
+            Outcome::Done | Outcome::Opened(..) | Outcome::Shut(_) | Outcome::Stale => None,
         };
         if token != 0 {
             self.events.push_back(Event::Acknowledged(token, counters));
@@ -98,7 +98,8 @@ impl Table {
                 self.sent.push((*from, client, self.scratch.clone()));
             }
             Verdict::Peer(slot, peer, payload) => {
-                let relay = self.table.session(slot).and_then(|session| session.relay.as_ref());
+                let family = Family::of(peer.ip());
+                let relay = self.table.session(slot).and_then(|session| session.relays.get(family));
                 if let Some(relay) = relay {
                     self.sent.push((relay.external, peer, data[payload].to_vec()));
                 }
@@ -214,15 +215,16 @@ commands!(Table {
         self.take_sent(py)
     }
 
-    /// Live entries: flow, relay, permissions (IP, deadline) and channels (number, peer, deadline).
+    /// Live entries: flow, relays, permissions (IP, deadline) and channels (number, peer, deadline).
     fn entries(&self) -> Vec<Entries> {
         let live = |(slot, session): (u32, &hairpin_proto::session::Session<()>)| {
             let (permissions, channels) = session.entries();
+            let relays = session.relays.iter().filter(|relay| self.now < relay.deadline);
             let permissions = permissions.iter().filter(|permission| self.now < permission.deadline);
             let channels = channels.iter().filter(|channel| self.now < channel.deadline);
             (
                 self.table.flow(slot).number(),
-                session.live_relay(self.now).map(|relay| relay.external.into()),
+                relays.map(|relay| relay.external.into()).collect(),
                 permissions.map(|permission| (permission.ip.to_string(), permission.deadline)).collect(),
                 channels.map(|channel| (channel.number, channel.peer.into(), channel.deadline)).collect(),
             )

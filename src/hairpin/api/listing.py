@@ -94,10 +94,10 @@ def _relay(allocation: Allocation, now: int) -> dict[str, Any]:
     permissions = [one for one in allocation.permissions.values() if one.expires > now]
     channels = [one.number for one in allocation.channels.values() if one.expires > now]
     return {
-        "port": allocation.external.port,
+        "port": allocation.relays[0].external.port,
         "channels": sorted(channels),
         "permissions": sorted(set[int]().union(*(one.ports for one in permissions))),
-        "relays": [str(allocation.external)],
+        "relays": [str(one.external) for one in allocation.relays if one.expires > now],
         "peers": [{"address": one.ip, "expires": _seconds(one.expires, now)} for one in permissions],
     }
 

@@ -58,7 +58,8 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._perform: dict[type, Callable[[Any], object]] = {
             turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
-            turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.deadline),
+            turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.version, e.deadline),
+            turn.CloseRelay: lambda e: backend.close_relay(e.flow, e.version),
             turn.Permit: lambda e: backend.permit(e.flow, e.ip, e.reaches, e.deadline),
             turn.Forbid: lambda e: backend.forbid(e.flow, e.ip),
             turn.BindChannel: lambda e: backend.bind_channel(e.flow, e.number, e.peer, e.deadline),

@@ -144,7 +144,7 @@ def warnings(config: Config, core: Core, descriptors: int) -> list[str]:
             f"turn.realm has more than {LONGEST_REALM} characters: over UDP, a client whose first request is short "
             f"gets no answer, since that may be three times as large at most."
         )
-    needed = _sessions(config) + DESCRIPTORS_BESIDE_RELAYS
+    needed = _relays(config) + DESCRIPTORS_BESIDE_RELAYS
     if descriptors < needed:
         found.append(f"This process may open {descriptors} descriptors, the limits need {needed}: raise `ulimit -Hn`.")
     smallest = min((buffer for _, buffer in core.listeners() if buffer), default=LISTENER_BUFFER)
@@ -192,8 +192,10 @@ def _corner(config: Config, index: int) -> tuple[int, Address]:
     return index, interface.announced(interface.bind)
 
 
-def _sessions(config: Config) -> int:
-    """As many as the limits allow, each with a relay's descriptor."""
+def _relays(config: Config) -> int:
+    """As many relays as the limits allow: a session has one of each family at most."""
     low, high = config.relay.ports
-    ports = (high - low + 1) * len({external for _, external in relays_for(config).pairs})
-    return min(ports, config.limits.allocations) if config.limits.allocations else ports
+    relays = relays_for(config)
+    ports = (high - low + 1) * len({external for _, external in relays.pairs})
+    families = max(len(pairs) for pairs in relays.interfaces)
+    return min(ports, families * config.limits.allocations) if config.limits.allocations else ports

@@ -1,13 +1,13 @@
-"""Allocate (RFC 8656, section 7): who is let in, which relay it gets, and the answer once the relay is bound.
+"""Allocate (RFC 8656, section 7): who is let in, which relays it gets, and the answer once they are bound.
 
-admit ---> allocate ---OpenRelay---> opened ---> success
-  |            |          ^  |
- error       error        |  +-----> refused ---> 508
-                          +------------ (next port)
+admit ---> allocate ---> next_relay ---OpenRelay---> opened ---> next_relay, and when no more are wanted: finish
+  |            |              ^  |
+ error       error            |  +-----------------> refused ---> next_relay
+                              +---- (next port) ------- +
 """
 
-from hairpin.stun import Address, Attribute, Request
-from hairpin.turn.effects import Effect, InstallKey, OpenRelay
+from hairpin.stun import Address, Attribute, Message, Request
+from hairpin.turn.effects import Attributes, Effect, InstallKey, OpenRelay
 from hairpin.turn.errors import (
     AddressFamilyNotSupported,
     AllocationMismatch,
@@ -20,11 +20,12 @@ from hairpin.turn.errors import (
     UnsupportedTransport,
 )
 from hairpin.turn.grant import Grant
-from hairpin.turn.settings import RelayAddress
-from hairpin.turn.state import Allocation, Pending, Session, State
+from hairpin.turn.state import Allocation, Pending, Relay, Session, State
 
 UDP = 17  # in REQUESTED-TRANSPORT (RFC 8656, section 18.8)
-VERSIONS = {None: 4, 0x01: 4, 0x02: 6}  # by REQUESTED-ADDRESS-FAMILY; without one it is IPv4 (RFC 8656, section 7.2)
+IPV4, IPV6 = 0x01, 0x02  # address families (RFC 8489, section 14.1)
+VERSIONS = {None: 4, IPV4: 4, IPV6: 6}  # by REQUESTED-ADDRESS-FAMILY; without one it is IPv4 (RFC 8656, section 7.2)
+FAMILIES = {4: IPV4, 6: IPV6}
 
 
 def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:
@@ -56,64 +57,88 @@ def elsewhere(alternate: Address | None, client: Address) -> TurnError:
 
 
 def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:
-    """Have a relayed transport address bound (RFC 8656, section 7.2); `opened` answers."""
+    """Have the relays bound that are asked for (RFC 8656, section 7.2); `finish` answers."""
     message, session = request.message, state.sessions[request.flow]
     if message.requested_transport is None:
         raise BadRequest  # 400
     if message.requested_transport != UDP:
         raise UnsupportedTransport  # 442
-    version = VERSIONS.get(message.requested_address_family)
-    relay = state.settings.listeners[request.listener].relays.get(version) if version else None
-    if relay is None:
+    versions = families(message)  # 400
+    if versions[0] not in state.settings.listeners[request.listener].relays:
         raise AddressFamilyNotSupported  # 440
     if message.even_port:
         raise InsufficientCapacity  # 508: the next port can not be reserved
-    even = message.even_port is not None
     lifetime, expires = session.lease(message.lifetime, grant.limits, now)
-    tries = state.ports[relay.external_ip].available
-    session.pending = Pending(message, lifetime, tries, next_relay(state, relay, expires, now, even))  # 508
-    return [open_relay(session, session.pending)]
+    session.pending = Pending(message, lifetime, expires, versions)
+    return next_relay(state, session, session.pending, now)
 
 
-def next_relay(state: State, relay: RelayAddress, expires: int, now: int, even: bool) -> Allocation:
-    """An allocation on a port that is not taken; 508 when there is none."""
-    port = state.ports[relay.external_ip].take(now, even)
-    return Allocation(Address(relay.bind_ip, port), Address(relay.external_ip, port), expires)
+def families(message: Message) -> list[int]:
+    """The IP versions that relays are wanted of, 0 for one that is none (RFC 8656, section 7.2)."""
+    family, additional = message.requested_address_family, message.additional_address_family
+    if additional is None:
+        return [VERSIONS.get(family, 0)]
+    if family is not None or message.even_port or additional != IPV6:
+        raise BadRequest  # 400
+    return [4, 6]
 
 
-def open_relay(session: Session, pending: Pending) -> OpenRelay:
-    """Have the relay of a pending Allocate bound."""
-    allocation = pending.allocation
-    return OpenRelay(session.flow, allocation.bind, allocation.external, allocation.expires)
+def next_relay(state: State, session: Session, pending: Pending, now: int) -> list[Effect]:
+    """Have the relay of the next family bound, or answer when no more are wanted."""
+    relays = state.settings.listeners[session.listener].relays
+    while pending.versions:
+        version = pending.versions.pop(0)
+        if version not in relays:
+            fail(pending, version, AddressFamilyNotSupported)  # 440
+            continue
+        pending.tries = state.ports[relays[version].external_ip].available
+        try:
+            return next_port(state, session, pending, version, now)
+        except InsufficientCapacity:
+            fail(pending, version, InsufficientCapacity)  # 508
+    return finish(state, session, pending, now)
 
 
-def opened(state: State, session: Session, pending: Pending, now: int) -> list[Effect]:
-    """The relay is bound: answer, with the address that clients are told (RFC 8656, section 7.2)."""
-    allocation = pending.allocation
-    session.allocation, session.pending = allocation, None
-    session.expires = allocation.expires
-    state.relays[allocation.external] = session.flow
-    attributes = (
-        (Attribute.XOR_RELAYED_ADDRESS, allocation.external),
+def next_port(state: State, session: Session, pending: Pending, version: int, now: int) -> list[Effect]:
+    """Have a relay bound on a port that is not taken; 508 when there is none."""
+    address = state.settings.listeners[session.listener].relays[version]
+    port = state.ports[address.external_ip].take(now, pending.request.even_port is not None)
+    relay = Relay(Address(address.bind_ip, port), Address(address.external_ip, port), pending.expires)
+    pending.relays.append(relay)
+    return [OpenRelay(session.flow, relay.bind, relay.external, relay.expires)]
+
+
+def fail(pending: Pending, version: int, error: type[TurnError]) -> None:
+    """There will be no relay of this family: what a client is told that gets one of the other (RFC 8656, 18.12)."""
+    pending.failures.append((FAMILIES[version], error.code, error.reason))
+
+
+def refused(state: State, session: Session, pending: Pending, exhausted: bool, now: int) -> list[Effect]:
+    """A relay could not be bound: the next port, until each was tried once or none would do."""
+    relay = pending.relays.pop()
+    state.release(relay, now)
+    pending.tries -= 1
+    if pending.tries and not exhausted:
+        return next_port(state, session, pending, relay.version, now)  # there is one: that which rests now
+    fail(pending, relay.version, InsufficientCapacity)  # 508
+    return next_relay(state, session, pending, now)
+
+
+def finish(state: State, session: Session, pending: Pending, now: int) -> list[Effect]:
+    """Answer, with the addresses that clients are told (RFC 8656, section 7.2); 508 where not one relay was bound."""
+    session.pending, relays = None, tuple(pending.relays)
+    if not relays:
+        return [session.answer(pending.request, InsufficientCapacity().attributes, now)]
+    session.allocation, session.expires = Allocation(relays), pending.expires
+    state.relays.update((relay.external, session.flow) for relay in relays)
+    attributes: Attributes = (
+        *((Attribute.XOR_RELAYED_ADDRESS, relay.external) for relay in relays),
+        *((Attribute.ADDRESS_ERROR_CODE, failure) for failure in pending.failures),
         (Attribute.LIFETIME, pending.lifetime),
         (Attribute.XOR_MAPPED_ADDRESS, session.client),
         (Attribute.SOFTWARE, state.settings.software),
     )
     return [
         session.answer(pending.request, attributes, now),
-        session.notify("allocated", ("port", allocation.external.port)),
+        session.notify("allocated", ("port", relays[0].external.port)),
     ]
-
-
-def refused(state: State, session: Session, pending: Pending, exhausted: bool, now: int) -> list[Effect]:
-    """The relay could not be bound: the next port, until each was tried once or none would do; then 508."""
-    allocation = pending.allocation
-    state.release(allocation, now)
-    pending.tries -= 1
-    if exhausted or not pending.tries:
-        session.pending = None
-        return [session.answer(pending.request, InsufficientCapacity().attributes, now)]
-    relay = RelayAddress(allocation.bind.ip, allocation.external.ip)
-    even = pending.request.even_port is not None
-    pending.allocation = next_relay(state, relay, allocation.expires, now, even)  # there is one: that which rests now
-    return [open_relay(session, pending)]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from hairpin.stun import Address, Attribute, Message, Reach
 
-Value: TypeAlias = int | str | bytes | Address | tuple[int, str] | tuple[int, ...]
+Value: TypeAlias = int | str | bytes | Address | tuple[int, str] | tuple[int, int, str] | tuple[int, ...]
 Attributes: TypeAlias = tuple[tuple[Attribute, Value], ...]
 
 
@@ -35,10 +35,19 @@ class OpenRelay:
 
 @dataclass(slots=True)
 class ExtendRelay:
-    """Move the deadline of the flow's relay."""
+    """Move the deadline of the flow's relay of an IP version."""
 
     flow: int
+    version: int
     deadline: int
+
+
+@dataclass(slots=True)
+class CloseRelay:
+    """Take one of the flow's relays away; the flow lives on."""
+
+    flow: int
+    version: int
 
 
 @dataclass(slots=True)
@@ -89,7 +98,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Close:
-    """End the flow: its relay, key, channels and permissions; `disconnect` closes a TCP connection too."""
+    """End the flow: its relays, key, channels and permissions; `disconnect` closes a TCP connection too."""
 
     flow: int
     disconnect: bool
@@ -121,5 +130,5 @@ class Notify:
 
 
 Effect: TypeAlias = (
-    InstallKey | OpenRelay | ExtendRelay | Permit | Forbid | BindChannel | Unbind | Reply | Close | Notify
+    InstallKey | OpenRelay | ExtendRelay | CloseRelay | Permit | Forbid | BindChannel | Unbind | Reply | Close | Notify
 )

@@ -8,7 +8,7 @@ allocation is answered 437 and leaves nothing behind; so is the copy of a Refres
 from collections.abc import Callable
 
 from hairpin.stun import Attribute, Message, Method, Request
-from hairpin.turn.allocate import admit, allocate, opened, refused
+from hairpin.turn.allocate import admit, allocate, next_relay, refused
 from hairpin.turn.channel import bind_channel
 from hairpin.turn.effects import Close, Effect, InstallKey, Reply
 from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
@@ -96,9 +96,9 @@ class Server:
         return Reply(request.flow, request.message, error.attributes, grant.identity.key)
 
     def relay_opened(self, flow: int, now: int) -> list[Effect]:
-        """The relay of the flow's Allocate is bound."""
+        """The relay that the flow's Allocate waits for is bound."""
         session = self.sessions.get(flow)
-        return opened(self.state, session, session.pending, now) if session and session.pending else []
+        return next_relay(self.state, session, session.pending, now) if session and session.pending else []
 
     def relay_refused(self, flow: int, now: int, *, exhausted: bool) -> list[Effect]:
         """The relay could not be bound; `exhausted` where another port would fare no better (no descriptors left)."""
@@ -135,7 +135,7 @@ class Server:
         blocked[user] = until
 
     def expire(self, now: int) -> list[Effect]:
-        """End what has come to its end: sessions, and the permissions and channels of the others."""
+        """End what has come to its end: sessions, and the relays, permissions and channels of the others."""
         effects: list[Effect] = []
         for flow in self.state.deadlines.due(now):
             session = self.sessions[flow]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hairpin.stun import Address, Message, Method, Reach, Request
 from hairpin.turn.deadlines import Deadlines
-from hairpin.turn.effects import Attributes, Effect, Forbid, Notify, Reply, SessionView, Unbind
+from hairpin.turn.effects import Attributes, CloseRelay, Effect, Forbid, Notify, Reply, SessionView, Unbind
 from hairpin.turn.errors import AllocationMismatch, PeerAddressFamilyMismatch, WrongCredentials
 from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.ports import Ports
@@ -44,19 +44,37 @@ class Channel:
 
 
 @dataclass(slots=True)
-class Allocation:
-    """A relay (RFC 8656, section 3.2): the address it is bound to, the one announced, and what it lets through."""
+class Relay:
+    """A relayed transport address: what it is bound to, what is announced, and until when."""
 
     bind: Address
     external: Address
     expires: int
+
+    @property
+    def version(self) -> int:
+        """Its IP version, and that of the peers that it speaks with."""
+        return self.external.version
+
+
+@dataclass(slots=True)
+class Allocation:
+    """One relay, or one of each IP version (RFC 8656, section 7.2), and what they let through."""
+
+    relays: tuple[Relay, ...]
     permissions: dict[str, Permission] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     numbers: dict[Address, int] = field(default_factory=dict)
 
+    @property
+    def expires(self) -> int:
+        """When the last of its relays ends."""
+        return max(relay.expires for relay in self.relays)
+
     def require_family(self, peer: Address) -> None:
-        """A relay speaks one address family: 443 for a peer of the other (RFC 8656, sections 10.2 and 12.2)."""
-        if peer.version != self.external.version:
+        """A relay speaks one address family: 443 for a peer of another (RFC 8656, sections 10.2 and 12.2)."""
+        version = peer.version
+        if all(relay.version != version for relay in self.relays):
             raise PeerAddressFamilyMismatch
 
     def permit(self, peer: Address, reaches: Reaches, now: int) -> Permission:
@@ -80,19 +98,25 @@ class Transaction:
 
 @dataclass(slots=True)
 class Pending:
-    """An Allocate whose relay is being bound; not kept by a successor: the client sends it again."""
+    """An Allocate whose relays are being bound, one after another; not kept by a successor: the client sends it again.
+
+    The last of `relays` is the one that is being bound, on the first of `tries` ports.
+    """
 
     request: Message
     lifetime: int
-    tries: int
-    allocation: Allocation
+    expires: int
+    versions: list[int]  # whose turn comes after that
+    tries: int = 0
+    relays: list[Relay] = field(default_factory=list)
+    failures: list[tuple[int, int, str]] = field(default_factory=list)  # as ADDRESS-ERROR-CODE
 
 
 @dataclass(slots=True)
 class Session(SessionView):
     """A client that proved its credentials, by five-tuple. Times are nanoseconds on CLOCK_MONOTONIC.
 
-    `expires` is its allocation's, or 60 s after it began; `ends` is when it ends whatever the client asks for.
+    `expires` is when the last of its relays ends, or 60 s after it began; `ends` is its end in any case.
     """
 
     local: Address
@@ -148,6 +172,7 @@ class Session(SessionView):
         """When the next thing of this session lapses."""
         deadlines = [self.expires] if self.ends is None else [self.expires, self.ends]
         if self.allocation:
+            deadlines += [relay.expires for relay in self.allocation.relays]
             deadlines += [permission.expires for permission in self.allocation.permissions.values()]
             deadlines += [channel.expires for channel in self.allocation.channels.values()]
         return min(deadlines)
@@ -214,28 +239,39 @@ class State:
         if not self.users[session.identity.user]:
             del self.users[session.identity.user]
         effects: list[Effect] = []
-        if session.pending:
-            self.release(session.pending.allocation, now)
-        if session.allocation:
-            effects = self._close_relay(session.flow, session.allocation, now)
+        for relay in session.pending.relays if session.pending else ():
+            self.release(relay, now)
+        if allocation := session.allocation:
+            for number in list(allocation.channels):
+                self.unbind(session.flow, allocation, number)
+            for relay in allocation.relays:
+                effects += self._retire(relay, now)
         return [*effects, session.notify("closed", ("reason", reason))]
 
-    def _close_relay(self, flow: int, allocation: Allocation, now: int) -> list[Effect]:
+    def close_relay(self, session: Session, allocation: Allocation, relay: Relay, now: int) -> Iterable[Effect]:
+        """Take one of two relays away, and with it the channels and permissions of its family."""
+        flow, version = session.flow, relay.version
+        for number in [number for number, each in allocation.channels.items() if each.peer.version == version]:
+            yield self.unbind(flow, allocation, number)
+        for ip in [ip for ip in allocation.permissions if Address(ip, 0).version == version]:
+            yield forbid(flow, allocation, ip)
+        allocation.relays = tuple(other for other in allocation.relays if other is not relay)
+        session.expires = allocation.expires
+        yield CloseRelay(flow, version)
+        yield from self._retire(relay, now)
+
+    def _retire(self, relay: Relay, now: int) -> Iterable[Effect]:
         """Nobody keeps a channel to a relay that is gone: its next owner is somebody else."""
-        for number in list(allocation.channels):
-            self.unbind(flow, allocation, number)
-        del self.relays[allocation.external]
-        self.release(allocation, now)
-        effects: list[Effect] = []
-        for caller, number in list(self.bound.get(allocation.external, {}).items()):
+        del self.relays[relay.external]
+        self.release(relay, now)
+        for caller, number in list(self.bound.get(relay.external, {}).items()):
             bound = self.sessions[caller].allocation
             assert bound is not None  # or its channel would not stand in `bound`
-            effects.append(self.unbind(caller, bound, number))
-        return effects
+            yield self.unbind(caller, bound, number)
 
-    def release(self, allocation: Allocation, now: int) -> None:
+    def release(self, relay: Relay, now: int) -> None:
         """Let the port of a relay rest."""
-        self.ports[allocation.external.ip].release(allocation.external.port, now)
+        self.ports[relay.external.ip].release(relay.external.port, now)
 
     def bind(self, flow: int, allocation: Allocation, channel: Channel, reach: Reach) -> None:
         """Bind a channel, and be able to find it by its peer where the peer is an address of ours."""
@@ -254,7 +290,7 @@ class State:
         return Unbind(flow, number)
 
     def lapse(self, session: Session, now: int) -> Iterable[Effect]:
-        """Take away the permissions and channels whose time is over (RFC 8656, sections 9 and 12)."""
+        """Take away the channels, permissions and relays whose time is over (RFC 8656, sections 12, 9 and 5)."""
         allocation = session.allocation
         if allocation is None:
             return
@@ -262,5 +298,12 @@ class State:
         for number in [number for number, channel in allocation.channels.items() if channel.expires <= now]:
             yield self.unbind(session.flow, allocation, number)
         for ip in [ip for ip, permission in allocation.permissions.items() if permission.expires <= now]:
-            del allocation.permissions[ip]
-            yield Forbid(session.flow, ip)
+            yield forbid(session.flow, allocation, ip)
+        for relay in [relay for relay in allocation.relays if relay.expires <= now]:
+            yield from self.close_relay(session, allocation, relay, now)
+
+
+def forbid(flow: int, allocation: Allocation, ip: str) -> Forbid:
+    """Take a permission away."""
+    del allocation.permissions[ip]
+    return Forbid(flow, ip)
