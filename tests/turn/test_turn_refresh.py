@@ -90,3 +90,17 @@ def test_eight_answers_are_kept() -> None:
         world.send(1, message)
     copies = [len(world.send(1, message)) for message in reversed(messages)]
     assert copies == [1] * 8 + [3]
+
+
+def test_an_answer_given_again_is_the_newest() -> None:
+    """RFC 8489, 6.3.1: a request that came again after 40 s was judged anew, and is kept like any new one."""
+    world = World()
+    world.allocate(1)
+    messages = [world.message(Method.REFRESH) for _ in range(8)]
+    for message in messages:
+        world.send(1, message)
+    world.now += 40 * SECOND
+    assert len(world.send(1, messages[0])) == 3
+    for _ in range(7):
+        world.refresh(1)
+    assert len(world.send(1, messages[0])) == 1

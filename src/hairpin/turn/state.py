@@ -140,6 +140,7 @@ class Session(SessionView):
     def answer(self, request: Message, attributes: Attributes, now: int) -> Reply:
         """Answer a request of the session's own user, and remember how."""
         transactions = self.transactions
+        transactions.pop(request.transaction_id, None)  # a copy that came too late is the last of them
         if len(transactions) >= ANSWERS:
             del transactions[next(iter(transactions))]
         transactions[request.transaction_id] = Transaction(request.method, now, attributes)
