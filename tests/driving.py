@@ -42,13 +42,13 @@ class Stubborn:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.table, name)
 
-    def open_relay(self, flow: int, bind: Address, external: Address, deadline: int) -> None:
+    def open_relay(self, flow: int, bind: Address, external: Address, deadline: int, reserve: bool) -> None:
         """As the kernel would."""
         self.tried.append(bind.port)
         error = self.refuse(bind.port)
         if error is not None:
             raise error
-        self.table.open_relay(flow, bind, external, deadline)
+        self.table.open_relay(flow, bind, external, deadline, reserve)
 
 
 def fail(error: Exception) -> None:

@@ -90,6 +90,7 @@ class World:
         self.server = Server(settings, draws())
         self.limits = replace(Limits(), **limits)
         self.now = 1000 * SECOND
+        self.listener = 0
         self.transactions = count(1)
 
     def transaction(self) -> bytes:
@@ -103,7 +104,7 @@ class World:
     def send(self, flow: int, message: Message, user: str = "alice", source: str = "198.51.100.1") -> list[Effect]:
         """A request that `user` was proved to have sent."""
         client = Address(source, 1000 + flow % 60000)
-        request = Request(flow, message, client, INTERFACE, 0, 0, False)
+        request = Request(flow, message, client, INTERFACE, self.listener, 0, False)
         return self.server.handle(request, Grant(identity(user), self.limits, reaches, canonical), self.now)
 
     def ask(self, flow: int, method: Method, *attributes: tuple[int, Any], user: str = "alice") -> list[Effect]:

@@ -12,12 +12,13 @@ MAX_LIFETIME = 3600  # of the settings under test, as are the next five
 SESSION_MAX = 4000 * SECOND
 SESSIONS_PER_USER = 2
 PERMISSIONS, CHANNELS = 2, 2
-PORTS = range(50000, 50003)
+PORTS = range(50000, 50004)
 UNALLOCATED = 60 * SECOND  # CONTRACT: a session without an allocation
 PERMISSION = 5 * 60 * SECOND  # RFC 8656, 9
 CHANNEL = 10 * 60 * SECOND  # RFC 8656, 12
 ANSWERS, ANSWER_LIFE = 8, 40 * SECOND  # RFC 8489, 6.3.1: as long as a client sends a request again
 PORT_REST = 300 * SECOND
+RESERVED = 40 * SECOND  # RFC 8656, 7.2: 30 s at least
 NONCE_LIFE = 30 * 60  # seconds
 
 Endpoint = tuple[str, int]
@@ -55,6 +56,8 @@ class Ask:
     transport: int | None = None
     family: int | None = None
     additional: int | None = None
+    even: int | None = None
+    token: bytes | None = None
     lifetime: int | None = None
     channel: int | None = None
     peers: tuple[Endpoint, ...] = ()
@@ -81,6 +84,7 @@ class Reference:
     connected: set[str] = field(default_factory=set)
     taken: set[Endpoint] = field(default_factory=set)
     resting: dict[Endpoint, int] = field(default_factory=dict)
+    reserved: dict[bytes, tuple[str, Endpoint, int]] = field(default_factory=dict)  # by token: user, address, until
     told: list[tuple[Any, ...]] = field(default_factory=list)
 
     # Requests
@@ -110,8 +114,8 @@ class Reference:
         says = {} if code == 400 else {"realm": True, "nonce": True}
         return Answered(ask.number, ask.transaction, code, says, None, ask.fingerprint)
 
-    def judge(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...] = ()) -> Answered | None:
-        """The answer to a request that came so far, if any; `chosen` are the relays that the server took, if any."""
+    def judge(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> Answered | None:
+        """The answer to a request that came so far, if any; `got` is what the server says, which may choose ports."""
         session = self.sessions.get(client)
         if not (session and session["user"] == ask.user) and not self.known(ask, now):
             return self.unsigned(ask, 401)
@@ -123,7 +127,7 @@ class Reference:
                 if (id_, method) == (ask.transaction, ask.method) and now < at + ANSWER_LIFE:
                     return self.answer(ask, code, says)
         try:
-            code, says = 0, getattr(self, ask.method)(client, ask, now, chosen)
+            code, says = 0, getattr(self, ask.method)(client, ask, now, got)
         except RefusalError as refusal:
             code, says = refusal.code, refusal.says
         session = self.sessions.get(client)
@@ -149,7 +153,7 @@ class Reference:
         if ask.flaw == "broken attribute":
             raise RefusalError(400)
 
-    def allocate(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
+    def allocate(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> dict[str, Any]:
         """RFC 8656, 7.2."""
         session = self.sessions.get(client)
         if session and session["relays"]:
@@ -167,24 +171,53 @@ class Reference:
             raise RefusalError(400)
         if ask.transport != 17:
             raise RefusalError(442)
-        if ask.additional is not None and (ask.family is not None or ask.additional != 2):
-            raise RefusalError(400)
-        if ask.family not in (None, 1, 2):
-            raise RefusalError(440)
-        relays, failed = self.take_all(ask, now, chosen)
+        if ask.token is not None:
+            relays, failed = self.redeem(ask), ()
+        else:
+            self.allocatable(ask)
+            relays, failed = self.take_all(ask, now, got.get("relayed", ()))
         lifetime, expires = self.lease(session, ask.lifetime, now)
         session["relays"], session["lives"] = relays, dict.fromkeys(relays, expires)
         relayed = tuple(relays.values())
         self.told.append(("allocated", client, ("port", relayed[0][1])))
         says = {"relayed": relayed, "lifetime": lifetime, "mapped": self.clients[client], "software": True}
+        if ask.even:
+            says["token"] = self.reserve(ask.user, relayed[0], now, got.get("token", b""))
         return says | ({"failed": failed} if failed else {})
+
+    def allocatable(self, ask: Ask) -> None:
+        """What may be asked for together (RFC 8656, 7.2), and how many reservations a user may hold."""
+        if ask.additional is not None and (ask.family is not None or ask.even or ask.additional != 2):
+            raise RefusalError(400)
+        if ask.family not in (None, 1, 2):
+            raise RefusalError(440)
+        quota = self.users[ask.user][0]
+        if ask.even and sum(user == quota for user, _, _ in self.reserved.values()) >= SESSIONS_PER_USER:
+            raise RefusalError(486)
+
+    def redeem(self, ask: Ask) -> dict[int, Endpoint]:
+        """The address that a token is for, alone, once and for the one who got it."""
+        if (ask.even, ask.family, ask.additional) != (None, None, None):
+            raise RefusalError(400)
+        user, relay, _ = self.reserved.get(ask.token or b"", ("", ("", 0), 0))
+        if user != self.users[ask.user][0]:
+            raise RefusalError(508)
+        del self.reserved[ask.token or b""]
+        return {version(relay): relay}
+
+    def reserve(self, user: str, relay: Endpoint, now: int, token: bytes) -> bytes:
+        """The next port is held; the server makes up the token: 8 bytes, and new."""
+        assert len(token) == 8
+        assert token not in self.reserved
+        self.reserved[token] = self.users[user][0], (relay[0], relay[1] + 1), now + RESERVED
+        return token
 
     def take_all(self, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> tuple[dict[int, Endpoint], tuple[Any, ...]]:
         """A relay of each family, and the families of which there is none, with the code; none at all is an error."""
         relays, failed = {}, []
         for version in (4, 6) if ask.additional else (6,) if ask.family == 2 else (4,):
             try:
-                relays[version] = self.take(version, now, chosen)
+                relays[version] = self.take(version, now, chosen, ask.even)
             except RefusalError as refusal:
                 failed.append(({4: 1, 6: 2}[version], refusal.code))
         if not relays:
@@ -210,19 +243,20 @@ class Reference:
             return max(1, (session["ends"] - now) // SECOND), session["ends"]
         return seconds, now + seconds * SECOND
 
-    def take(self, version: int, now: int, wanted: tuple[Endpoint, ...]) -> Endpoint:
-        """A relay of that family: not taken, and if there is one, not resting; 508 where all are taken."""
-        every = [(self.relay_ips[version], one) for one in PORTS]
-        left = [one for one in every if one not in self.taken]
+    def take(self, version: int, now: int, wanted: tuple[Endpoint, ...], even: int | None) -> Endpoint:
+        """A relay of that family, even or with its pair: not taken, and if there is one, not resting; else 508."""
+        ip = self.relay_ips[version]
+        choices = [((ip, one), (ip, one + 1))[: 2 if even else 1] for one in PORTS if even is None or not one % 2]
+        left = {one: max(self.resting.get(port, 0) for port in one) for one in choices if not self.taken & {*one}}
         if not left:
             raise RefusalError(508)
-        rested = [one for one in left if self.resting.get(one, 0) <= now]
-        longest = min(self.resting.get(one, 0) for one in left)
-        allowed = rested or [one for one in left if self.resting[one] == longest]
-        chosen = next((one for one in allowed if one in wanted), allowed[0])
-        self.taken.add(chosen)
-        self.resting.pop(chosen, None)
-        return chosen
+        rested = [one for one, rest in left.items() if rest <= now]
+        allowed = rested or [one for one, rest in left.items() if rest == min(left.values())]
+        chosen = next((one for one in allowed if one[0] in wanted), allowed[0])
+        self.taken |= {*chosen}
+        for port in chosen:
+            self.resting.pop(port, None)
+        return chosen[0]
 
     def allocated(self, client: str, ask: Ask) -> dict[str, Any]:
         """RFC 8656, 5: 437 where there is no allocation, 441 where it is another user's."""
@@ -234,7 +268,7 @@ class Reference:
             raise RefusalError(441)
         return session
 
-    def refresh(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
+    def refresh(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> dict[str, Any]:
         """RFC 8656, 8.2."""
         session = self.allocated(client, ask)
         meant = (
@@ -253,7 +287,7 @@ class Reference:
         self.told.append(("refresh", client, ("lifetime", lifetime)))
         return {"lifetime": lifetime}
 
-    def permit(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
+    def permit(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> dict[str, Any]:
         """CreatePermission (RFC 8656, 10.2): all of the peers, or none."""
         session = self.allocated(client, ask)
         if not ask.peers:
@@ -264,7 +298,7 @@ class Reference:
         self.told.append(("create_permission", client, ("ports", tuple(sorted({number for _, number in peers})))))
         return {}
 
-    def bind(self, client: str, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> dict[str, Any]:
+    def bind(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> dict[str, Any]:
         """ChannelBind (RFC 8656, 12.2)."""
         session = self.allocated(client, ask)
         if ask.channel is None or not 0x4000 <= ask.channel <= 0x4FFF or not ask.peers:
@@ -308,6 +342,10 @@ class Reference:
 
     def expire(self, now: int) -> None:
         """Forget what has lapsed."""
+        for token, (_, relay, end) in list(self.reserved.items()):
+            if end <= now:
+                del self.reserved[token]
+                self.rest(relay, now)
         for client, session in list(self.sessions.items()):
             if session["ends"] <= now:
                 self.close(client, "session_max", now, disconnect=True)

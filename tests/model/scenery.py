@@ -119,6 +119,10 @@ def encode(ask: Ask, nonce: bytes) -> bytes:
         attributes.append((codec.FAMILY, bytes([ask.family, 0, 0, 0])))
     if ask.additional is not None:
         attributes.append((codec.ADDITIONAL_FAMILY, bytes([ask.additional, 0, 0, 0])))
+    if ask.even is not None:
+        attributes.append((codec.EVEN_PORT, bytes([ask.even << 7])))
+    if ask.token is not None:
+        attributes.append((codec.RESERVATION_TOKEN, ask.token))
     if ask.lifetime is not None:
         attributes.append((codec.LIFETIME, struct.pack("!I", ask.lifetime)))
     if ask.channel is not None:
@@ -155,6 +159,8 @@ def answered(message: codec.Answer) -> Answered:
     for code, value in message.attributes:
         if code == codec.XOR_RELAYED_ADDRESS:
             says["relayed"] = (*says.get("relayed", ()), unmask(value, message.transaction))
+        elif code == codec.RESERVATION_TOKEN:
+            says["token"] = value
         elif code == codec.XOR_MAPPED_ADDRESS:
             says["mapped"] = unmask(value, message.transaction)
         elif code == codec.ADDRESS_ERROR_CODE:

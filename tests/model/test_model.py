@@ -89,6 +89,7 @@ class Machine(RuleBasedStateMachine):
         self.reference = the_law()
         self.nonces = dict(NONCES)
         self.sent: list[tuple[str, Ask, bytes]] = []
+        self.tokens: list[bytes] = []
         self.transactions = count(1)
 
     def count_ended(self, notify: Notify, _: object) -> None:
@@ -110,6 +111,7 @@ class Machine(RuleBasedStateMachine):
         transport=st.sampled_from([17] * 8 + [6, None]),
         family=st.sampled_from([None] * 6 + [1, 2, 2, 9]),
         additional=st.sampled_from([None] * 4 + [2, 2, 2, 1]),
+        even=st.sampled_from([None] * 6 + [0, 1, 1]),
         lifetime=st.sampled_from([None, 0, 1, 601, 3600, 99999]),
         flaw=flaws,
         lag=lags,
@@ -118,6 +120,20 @@ class Machine(RuleBasedStateMachine):
     def allocate(self, name: str, user: str, lag: int, **said: Any) -> None:
         """Allocate."""
         self.ask(name, "allocate", user, lag, **said)
+
+    @precondition(lambda self: self.tokens)
+    @rule(
+        name=clients,
+        user=users,
+        back=st.integers(1, 4),
+        even=st.sampled_from([None] * 8 + [0]),
+        family=st.sampled_from([None] * 8 + [1]),
+        lag=lags,
+    )
+    def redeem(self, name: str, user: str, back: int, lag: int, **said: Any) -> None:
+        """Allocate what was reserved, by anybody and from anywhere; a token may be used, lapsed or nobody's."""
+        token = self.tokens[-back] if back <= len(self.tokens) else b"whatever"
+        self.ask(name, "allocate", user, lag, transport=17, token=token, **said)
 
     @rule(
         who=who,
@@ -208,11 +224,11 @@ class Machine(RuleBasedStateMachine):
         message = struct.pack("!HH", number, len(payload)) + payload + padding
         self.agree(self.arrive(name, message), self.reference.send_channel(name, number, payload, self.table.now))
 
-    @precondition(lambda self: self.reference.taken)
+    @precondition(lambda self: self.reference.owners())
     @rule(which=who, peer=friends | peers, known=st.booleans(), payload=payloads)
     def from_peer(self, which: int, peer: Endpoint, known: bool, payload: bytes) -> None:
         """A datagram comes to a relay, from anywhere, or from where a permission or a channel was for."""
-        relays = sorted(self.reference.taken)
+        relays = sorted(self.reference.owners())
         relay, peer = relays[which % len(relays)], law.plain(peer)
         session = self.reference.sessions[self.reference.owners()[relay]]
         bound = [bound for bound, _ in session["channels"].values()] + [(ip, 4000) for ip in session["permissions"]]
@@ -274,8 +290,9 @@ class Machine(RuleBasedStateMachine):
         self.table.now += lag * SECOND
         self.drain()
         out = self.table.outputs()
-        chosen = [got[2].says["relayed"] for got in map(self.decode, out) if "relayed" in got[2].says]
-        answer = self.reference.judge(name, ask, self.table.now, *chosen)
+        got = {key: value for one in map(self.decode, out) for key, value in one[2].says.items()}
+        self.tokens += [got["token"]] if "token" in got else []
+        answer = self.reference.judge(name, ask, self.table.now, got)
         return self.agree(out, [("answer", name, answer)] if answer else [])
 
     def arrive(self, name: str, message: bytes) -> list[tuple[Address, Address, bytes]]:
@@ -360,7 +377,11 @@ class Machine(RuleBasedStateMachine):
             assert session.ends == known["ends"]
         assert sum(self.server.state.users.values()) == len(self.reference.sessions)
         ports = self.server.ports_allocated(4) + self.server.ports_allocated(6)
-        assert ports == len(self.reference.taken) == len(self.server.state.relays)
+        reserved = self.server.state.reservations
+        assert {token: endpoint(one.relay.external) for token, one in reserved.items()} == {
+            token: relay for token, (_, relay, _) in self.reference.reserved.items()
+        }
+        assert ports == len(self.reference.taken) == len(self.server.state.relays) + len(reserved)
 
     @invariant()
     def events_are_the_reference_s(self) -> None:

@@ -11,6 +11,7 @@ use crate::worker::{Listener, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
 use hairpin_proto::session::Relay;
 use hairpin_proto::table::{Command, Context};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -24,6 +25,7 @@ pub struct Server {
     waiting: Vec<Worker>,
     threads: Vec<JoinHandle<()>>,
     held: bool,
+    reserved: HashMap<SocketAddr, RelaySocket>,
 }
 
 /// What to listen on: UDP, or TCP; with certificates TLS.
@@ -83,7 +85,7 @@ impl Server {
             .zip(0u32..)
             .map(|(share, number)| Worker::new(Arc::clone(&shared), number as usize, share));
         let waiting = waiting.collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { shared, listeners: known, waiting, threads: Vec::new(), held: false })
+        Ok(Self { shared, listeners: known, waiting, threads: Vec::new(), held: false, reserved: HashMap::new() })
     }
 
     /// Each listener's address, and the bytes that the kernel holds for it.
@@ -161,15 +163,39 @@ impl Server {
         Ok(())
     }
 
-    /// Bind a relayed transport address now, and hand it to the flow's owner.
-    pub fn open_relay(&self, flow: Flow, bind: SocketAddr, external: SocketAddr, deadline: u64) -> io::Result<()> {
-        let socket = RelaySocket::bind(bind)?;
+    /// Bind a relayed transport address now, given as what is bound and what is announced, and hand it to the flow's owner;
+    /// one that is reserved is bound already. With `reserve` the next port is bound as well, and kept.
+    pub fn open_relay(
+        &mut self,
+        flow: Flow,
+        (bind, external): (SocketAddr, SocketAddr),
+        deadline: u64,
+        reserve: bool,
+    ) -> io::Result<()> {
+        let sibling = if reserve { Some(bind_next(bind)?) } else { None };
+        let socket = match self.reserved.remove(&bind) {
+            Some(socket) => socket,
+            None => RelaySocket::bind(bind)?,
+        };
         if !self.shared.context.index.claim(external, flow) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
+        self.reserved.extend(sibling);
         self.post(flow, Command::OpenRelay(Relay { external, deadline, socket }), 0);
         Ok(())
     }
+
+    /// Close the socket of a port that was reserved.
+    pub fn unreserve(&mut self, bind: SocketAddr) {
+        self.reserved.remove(&bind);
+    }
+}
+
+/// The socket of the port after this one, by its address.
+fn bind_next(bind: SocketAddr) -> io::Result<(SocketAddr, RelaySocket)> {
+    let port = bind.port().checked_add(1).ok_or(io::ErrorKind::InvalidInput)?;
+    let next = SocketAddr::new(bind.ip(), port);
+    Ok((next, RelaySocket::bind(next)?))
 }
 
 /// A worker that panics would leave its clients without service and unnoticed; the process ends instead, and is started again.

@@ -36,8 +36,8 @@ pub enum Wire {
     FamilyError,
     /// A list of attribute codes (RFC 8489, section 14.13).
     Codes,
-    /// An HMAC-SHA1 of 20 bytes (RFC 8489, section 14.5).
-    Integrity,
+    /// So many bytes of any meaning.
+    Exactly(usize),
     /// An HMAC-SHA256 of 16 to 32 bytes, a multiple of four (RFC 8489, section 14.6).
     IntegritySha256,
     /// A CRC-32, combined with a constant (RFC 8489, section 14.7).
@@ -51,7 +51,7 @@ pub enum Value<'a> {
     Number(u32),
     /// Of the form `Text`.
     Text(&'a str),
-    /// Of the forms `Bytes`, `Integrity` and `IntegritySha256`.
+    /// Of the forms `Bytes`, `Exactly` and `IntegritySha256`.
     Bytes(&'a [u8]),
     /// Of the forms `Address` and `XorAddress`; never a v4-mapped IPv6 address.
     Address(SocketAddr),
@@ -99,7 +99,7 @@ attributes! {
     (SOURCE_ADDRESS, 0x0004, Wire::Address, "The address of the server that the answer left from (RFC 3489)."),
     (CHANGED_ADDRESS, 0x0005, Wire::Address, "The server's address with both IP and port changed (RFC 3489)."),
     (USERNAME, 0x0006, NAME, "The name of the user."),
-    (MESSAGE_INTEGRITY, 0x0008, Wire::Integrity, "HMAC-SHA1 of the message up to here."),
+    (MESSAGE_INTEGRITY, 0x0008, Wire::Exactly(20), "HMAC-SHA1 of the message up to here."),
     (ERROR_CODE, 0x0009, Wire::Error, "Why a request failed."),
     (UNKNOWN_ATTRIBUTES, 0x000A, Wire::Codes, "The attributes that the server had to understand and did not."),
     (CHANNEL_NUMBER, 0x000C, Wire::Channel, "The number of a channel."),
@@ -114,6 +114,7 @@ attributes! {
     (REQUESTED_TRANSPORT, 0x0019, Wire::First8, "The protocol wanted between relay and peers: 17 is UDP."),
     (MESSAGE_INTEGRITY_SHA256, 0x001C, Wire::IntegritySha256, "HMAC-SHA256 of the message up to here."),
     (XOR_MAPPED_ADDRESS, 0x0020, Wire::XorAddress, "The client's address as the server sees it."),
+    (RESERVATION_TOKEN, 0x0022, Wire::Exactly(8), "Names a relay port that is held for a later allocation."),
     (PADDING, 0x0026, Wire::Bytes, "Bytes that make a message larger than a link carries whole."),
     (RESPONSE_PORT, 0x0027, Wire::Port, "The port of the client that the answer is wanted at."),
     (ADDITIONAL_ADDRESS_FAMILY, 0x8000, Wire::First8, "A relay of this family is wanted beside that of IPv4: 2 is IPv6."),
@@ -169,7 +170,7 @@ impl Wire {
             Self::Error => read_error(bytes).map(|(number, reason)| Value::Error(number, reason)),
             Self::FamilyError => read_error(bytes).map(|(number, reason)| Value::FamilyError(bytes[0], number, reason)),
             Self::Codes => read_codes(bytes).map(Value::Codes),
-            Self::Integrity => (bytes.len() == 20).then_some(Value::Bytes(bytes)),
+            Self::Exactly(size) => (bytes.len() == size).then_some(Value::Bytes(bytes)),
             Self::IntegritySha256 => is_sha256(bytes).then_some(Value::Bytes(bytes)),
         }
     }
@@ -201,7 +202,7 @@ impl Wire {
                 out.extend_from_slice(reason.as_bytes());
             }
             (Self::Codes, Value::Codes(codes)) => out.extend(codes.iter().flat_map(|code| code.to_be_bytes())),
-            (Self::Integrity, Value::Bytes(bytes)) if bytes.len() == 20 => out.extend_from_slice(bytes),
+            (Self::Exactly(size), Value::Bytes(bytes)) if bytes.len() == size => out.extend_from_slice(bytes),
             (Self::IntegritySha256, Value::Bytes(bytes)) if is_sha256(bytes) => out.extend_from_slice(bytes),
             _ => return false,
         }
@@ -327,7 +328,7 @@ mod tests {
             (Wire::Error, Value::Error(699, "reason")),
             (Wire::FamilyError, Value::FamilyError(2, 440, "reason")),
             (Wire::Codes, Value::Codes(vec![0x1234, 0x7FFF, 0])),
-            (Wire::Integrity, Value::Bytes(&[1; 20])),
+            (Wire::Exactly(20), Value::Bytes(&[1; 20])),
             (Wire::IntegritySha256, Value::Bytes(&[1; 16])),
             (Wire::Fingerprint, Value::Number(7)),
         ];
@@ -345,7 +346,7 @@ mod tests {
             (Wire::Port, &[2, 4]),
             (Wire::First8, &[4]),
             (Wire::Fingerprint, &[4]),
-            (Wire::Integrity, &[20]),
+            (Wire::Exactly(20), &[20]),
             (Wire::IntegritySha256, &[16, 20, 24, 28, 32]),
             (Wire::Address, &[]),
             (Wire::XorAddress, &[]),
@@ -418,7 +419,7 @@ mod tests {
             (Wire::Error, Value::Error(700, "")),
             (Wire::FamilyError, Value::Error(440, "")),
             (Wire::U32, Value::Text("1")),
-            (Wire::Integrity, Value::Bytes(&[0; 19])),
+            (Wire::Exactly(20), Value::Bytes(&[0; 19])),
             (Wire::IntegritySha256, Value::Bytes(&[0; 18])),
         ] {
             assert_eq!(write(wire, &value), None, "{wire:?}");

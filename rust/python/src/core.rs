@@ -23,8 +23,12 @@ impl Core {
         self.server.post(flow, command, token);
     }
 
-    fn relay(&self, flow: Flow, bind: SocketAddr, external: SocketAddr, deadline: u64) -> PyResult<()> {
-        Ok(self.server.open_relay(flow, bind, external, deadline)?)
+    fn relay(&mut self, flow: Flow, relay: (SocketAddr, SocketAddr), deadline: u64, reserve: bool) -> PyResult<()> {
+        Ok(self.server.open_relay(flow, relay, deadline, reserve)?)
+    }
+
+    fn let_go(&mut self, bind: SocketAddr) {
+        self.server.unreserve(bind);
     }
 
     fn ask_totals(&self, token: u64) {
@@ -91,8 +95,20 @@ macro_rules! commands {
                 Ok(())
             }
 
-            fn open_relay(&mut self, flow: u64, bind: &Address, external: &Address, deadline: u64) -> PyResult<()> {
-                self.relay($crate::options::flow(flow)?, bind.0, external.0, deadline)
+            #[pyo3(signature = (flow, bind, external, deadline, reserve=false))]
+            fn open_relay(
+                &mut self,
+                flow: u64,
+                bind: &Address,
+                external: &Address,
+                deadline: u64,
+                reserve: bool,
+            ) -> PyResult<()> {
+                self.relay($crate::options::flow(flow)?, (bind.0, external.0), deadline, reserve)
+            }
+
+            fn unreserve(&mut self, bind: &Address) {
+                self.let_go(bind.0);
             }
 
             fn extend_relay(&mut self, flow: u64, version: u8, deadline: u64) -> PyResult<()> {

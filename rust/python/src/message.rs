@@ -176,6 +176,14 @@ impl Message {
     }
 
     #[getter]
+    fn reservation_token<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        match self.0.value(code::RESERVATION_TOKEN) {
+            Some(Value::Bytes(token)) => Some(PyBytes::new(py, token)),
+            _ => None,
+        }
+    }
+
+    #[getter]
     fn xor_relayed_address(&self) -> Option<Address> {
         self.0.address(code::XOR_RELAYED_ADDRESS).map(Address::from)
     }

@@ -54,7 +54,11 @@ impl Table {
         }
     }
 
-    fn relay(&mut self, flow: Flow, _bind: SocketAddr, external: SocketAddr, deadline: u64) -> PyResult<()> {
+    /// Nothing to bind, and nothing to hold.
+    fn let_go(&mut self, _bind: SocketAddr) {}
+
+    fn relay(&mut self, flow: Flow, relay: (SocketAddr, SocketAddr), deadline: u64, _reserve: bool) -> PyResult<()> {
+        let (_, external) = relay;
         if !self.table.context.index.claim(external, flow) {
             return Err(PyOSError::new_err((libc_in_use(), "Address already in use")));
         }

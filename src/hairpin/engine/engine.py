@@ -58,6 +58,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._perform: dict[type, Callable[[Any], object]] = {
             turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
+            turn.Unreserve: lambda e: backend.unreserve(e.bind),
             turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.version, e.deadline),
             turn.CloseRelay: lambda e: backend.close_relay(e.flow, e.version),
             turn.Permit: lambda e: backend.permit(e.flow, e.ip, e.reaches, e.deadline),
@@ -232,7 +233,7 @@ class Engine:
 
     def _try_to_open(self, effect: turn.OpenRelay, now: int) -> list[turn.Effect]:
         try:
-            self.backend.open_relay(effect.flow, effect.bind, effect.external, effect.deadline)
+            self.backend.open_relay(effect.flow, effect.bind, effect.external, effect.deadline, effect.reserve)
         except OSError as error:
             return self.rules.relay_refused(effect.flow, now, exhausted=error.errno in EXHAUSTED)
         return self.rules.relay_opened(effect.flow, now)

@@ -20,6 +20,7 @@ from hairpin.turn.errors import (
     UnsupportedTransport,
 )
 from hairpin.turn.grant import Grant
+from hairpin.turn.reservation import redeem, require_reservable, reserve
 from hairpin.turn.state import Allocation, Pending, Relay, Session, State
 
 UDP = 17  # in REQUESTED-TRANSPORT (RFC 8656, section 18.8)
@@ -63,14 +64,27 @@ def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Eff
         raise BadRequest  # 400
     if message.requested_transport != UDP:
         raise UnsupportedTransport  # 442
+    token = message.reservation_token
+    if token is not None:
+        return reserved(state, session, message, token, grant, now)
     versions = families(message)  # 400
     if versions[0] not in state.settings.listeners[request.listener].relays:
         raise AddressFamilyNotSupported  # 440
     if message.even_port:
-        raise InsufficientCapacity  # 508: the next port can not be reserved
+        require_reservable(state, grant)  # 486
     lifetime, expires = session.lease(message.lifetime, grant.limits, now)
     session.pending = Pending(message, lifetime, expires, versions)
     return next_relay(state, session, session.pending, now)
+
+
+def reserved(state: State, session: Session, message: Message, token: bytes, grant: Grant, now: int) -> list[Effect]:
+    """Have the relay opened that was reserved (RFC 8656, section 7.2)."""
+    if {message.even_port, message.requested_address_family, message.additional_address_family} != {None}:
+        raise BadRequest  # 400
+    relay = redeem(state, grant.identity, token)  # 508
+    lifetime, relay.expires = session.lease(message.lifetime, grant.limits, now)
+    session.pending = Pending(message, lifetime, relay.expires, [], tries=1, relays=[relay])
+    return [OpenRelay(session.flow, relay.bind, relay.external, relay.expires)]
 
 
 def families(message: Message) -> list[int]:
@@ -91,7 +105,8 @@ def next_relay(state: State, session: Session, pending: Pending, now: int) -> li
         if version not in relays:
             fail(pending, version, AddressFamilyNotSupported)  # 440
             continue
-        pending.tries = state.ports[relays[version].external_ip].available
+        left = state.ports[relays[version].external_ip].available
+        pending.tries = left if pending.request.even_port is None else (left + 1) // 2
         try:
             return next_port(state, session, pending, version, now)
         except InsufficientCapacity:
@@ -102,10 +117,14 @@ def next_relay(state: State, session: Session, pending: Pending, now: int) -> li
 def next_port(state: State, session: Session, pending: Pending, version: int, now: int) -> list[Effect]:
     """Have a relay bound on a port that is not taken; 508 when there is none."""
     address = state.settings.listeners[session.listener].relays[version]
-    port = state.ports[address.external_ip].take(now, pending.request.even_port is not None)
+    even = pending.request.even_port
+    port = state.ports[address.external_ip].take(now, even)
     relay = Relay(Address(address.bind_ip, port), Address(address.external_ip, port), pending.expires)
     pending.relays.append(relay)
-    return [OpenRelay(session.flow, relay.bind, relay.external, relay.expires)]
+    if even:
+        bind, external = Address(address.bind_ip, port + 1), Address(address.external_ip, port + 1)
+        pending.sibling = Relay(bind, external, pending.expires)
+    return [OpenRelay(session.flow, relay.bind, relay.external, relay.expires, reserve=bool(even))]
 
 
 def fail(pending: Pending, version: int, error: type[TurnError]) -> None:
@@ -115,8 +134,9 @@ def fail(pending: Pending, version: int, error: type[TurnError]) -> None:
 
 def refused(state: State, session: Session, pending: Pending, exhausted: bool, now: int) -> list[Effect]:
     """A relay could not be bound: the next port, until each was tried once or none would do."""
-    relay = pending.relays.pop()
+    relay, sibling, pending.sibling = pending.relays.pop(), pending.sibling, None
     state.release(relay, now)
+    state.release(sibling, now)
     pending.tries -= 1
     if pending.tries and not exhausted:
         return next_port(state, session, pending, relay.version, now)  # there is one: that which rests now
@@ -131,10 +151,14 @@ def finish(state: State, session: Session, pending: Pending, now: int) -> list[E
         return [session.answer(pending.request, InsufficientCapacity().attributes, now)]
     session.allocation, session.expires = Allocation(relays), pending.expires
     state.relays.update((relay.external, session.flow) for relay in relays)
+    token: Attributes = ()
+    if pending.sibling:
+        token = ((Attribute.RESERVATION_TOKEN, reserve(state, session.identity, pending.sibling, now)),)
     attributes: Attributes = (
         *((Attribute.XOR_RELAYED_ADDRESS, relay.external) for relay in relays),
         *((Attribute.ADDRESS_ERROR_CODE, failure) for failure in pending.failures),
         (Attribute.LIFETIME, pending.lifetime),
+        *token,
         (Attribute.XOR_MAPPED_ADDRESS, session.client),
         (Attribute.SOFTWARE, state.settings.software),
     )

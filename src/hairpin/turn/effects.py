@@ -25,12 +25,23 @@ class InstallKey:
 
 @dataclass(slots=True)
 class OpenRelay:
-    """Bind a relayed transport address; the driver answers with `Server.relay_opened` or `Server.relay_refused`."""
+    """Bind a relayed transport address; the driver answers with `Server.relay_opened` or `Server.relay_refused`.
+
+    With `reserve` the next port is bound, too, and kept for the one who opens it later; both are bound, or neither.
+    """
 
     flow: int
     bind: Address
     external: Address
     deadline: int
+    reserve: bool = False
+
+
+@dataclass(slots=True)
+class Unreserve:
+    """Nobody came for an address that was kept: close its socket."""
+
+    bind: Address
 
 
 @dataclass(slots=True)
@@ -130,5 +141,16 @@ class Notify:
 
 
 Effect: TypeAlias = (
-    InstallKey | OpenRelay | ExtendRelay | CloseRelay | Permit | Forbid | BindChannel | Unbind | Reply | Close | Notify
+    InstallKey
+    | OpenRelay
+    | Unreserve
+    | ExtendRelay
+    | CloseRelay
+    | Permit
+    | Forbid
+    | BindChannel
+    | Unbind
+    | Reply
+    | Close
+    | Notify
 )

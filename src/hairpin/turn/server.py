@@ -15,6 +15,7 @@ from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
 from hairpin.turn.grant import Grant
 from hairpin.turn.permission import create_permission, permit
 from hairpin.turn.refresh import refresh
+from hairpin.turn.reservation import lapse_reservations, next_reservation
 from hairpin.turn.settings import Settings
 from hairpin.turn.state import Session, State
 
@@ -63,7 +64,7 @@ class Server:
         """Answer a request that the grant's user was proved to have sent (a verified one: the session's identity)."""
         if request.message.method not in HANDLERS:
             return []  # an unknown method is not answered (RFC 8489, section 6.3)
-        if not self.state.deadlines.passed(now):
+        if not (self.state.deadlines.passed(now) or self.state.reservations):
             return self._judge(request, grant, now)
         known = request.flow in self.sessions
         effects = self.expire(now)  # so that no rule below ever meets what has lapsed
@@ -136,7 +137,7 @@ class Server:
 
     def expire(self, now: int) -> list[Effect]:
         """End what has come to its end: sessions, and the relays, permissions and channels of the others."""
-        effects: list[Effect] = []
+        effects: list[Effect] = [*lapse_reservations(self.state, now)]
         for flow in self.state.deadlines.due(now):
             session = self.sessions[flow]
             if session.ends is not None and session.ends <= now:
@@ -150,7 +151,8 @@ class Server:
 
     def next_deadline(self) -> int | None:
         """When `expire` has to be called at the latest."""
-        return self.state.deadlines.next()
+        session, reservation = self.state.deadlines.next(), next_reservation(self.state)
+        return session if reservation is None else min(reservation, session or reservation)
 
 
 def understand(message: Message) -> None:

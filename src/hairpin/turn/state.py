@@ -1,8 +1,9 @@
 """The state of the server as plain data that can be written out and read back: nothing hides in tasks or sockets.
 
-`Server.sessions` is the truth; everything else in `State` is an index of it. Whatever has `expires <= now` has lapsed.
+`sessions` and `reservations` are the truth, all else in `State` is an index. What has `expires <= now` has lapsed.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -88,6 +89,14 @@ class Allocation:
 
 
 @dataclass(slots=True)
+class Reservation:
+    """A relayed transport address that is held, until it expires, for an Allocate of that user (RFC 8656, 7.2)."""
+
+    user: str
+    relay: Relay
+
+
+@dataclass(slots=True)
 class Transaction:
     """An answer that was given, kept so that a retransmission gets the same (RFC 8489, section 6.3.1)."""
 
@@ -109,6 +118,7 @@ class Pending:
     versions: list[int]  # whose turn comes after that
     tries: int = 0
     relays: list[Relay] = field(default_factory=list)
+    sibling: Relay | None = None  # bound together with the last of `relays`
     failures: list[tuple[int, int, str]] = field(default_factory=list)  # as ADDRESS-ERROR-CODE
 
 
@@ -191,6 +201,8 @@ class State:
         self.users: dict[str, int] = {}  # sessions of each user
         self.relays: dict[Address, int] = {}  # the flow of each live relay, by its external address
         self.bound: dict[Address, dict[int, int]] = {}  # flow and number of each channel to an address of ours
+        # Ordered: to find the first key of a dict whose first keys were deleted takes a walk.
+        self.reservations: OrderedDict[bytes, Reservation] = OrderedDict()  # by token, the oldest first
         self.blocked: dict[str, int] = {}  # users who may not allocate until then
         self.deadlines = Deadlines()
         ips = [relay.external_ip for listener in settings.listeners for relay in listener.relays.values()]
@@ -240,8 +252,9 @@ class State:
         if not self.users[session.identity.user]:
             del self.users[session.identity.user]
         effects: list[Effect] = []
-        for relay in session.pending.relays if session.pending else ():
-            self.release(relay, now)
+        if pending := session.pending:
+            for relay in (*pending.relays, pending.sibling):
+                self.release(relay, now)
         if allocation := session.allocation:
             for number in list(allocation.channels):
                 self.unbind(session.flow, allocation, number)
@@ -270,9 +283,10 @@ class State:
             assert bound is not None  # or its channel would not stand in `bound`
             yield self.unbind(caller, bound, number)
 
-    def release(self, relay: Relay, now: int) -> None:
-        """Let the port of a relay rest."""
-        self.ports[relay.external.ip].release(relay.external.port, now)
+    def release(self, relay: Relay | None, now: int) -> None:
+        """Let the port of a relay rest, if there is one."""
+        if relay is not None:
+            self.ports[relay.external.ip].release(relay.external.port, now)
 
     def bind(self, flow: int, allocation: Allocation, channel: Channel, reach: Reach) -> None:
         """Bind a channel, and be able to find it by its peer where the peer is an address of ours."""
