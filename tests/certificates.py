@@ -1,10 +1,14 @@
 """Certificates that are made for a run of the tests, by a certificate authority of its own."""
 
+import ssl
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ELLIPTIC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+FOLDER = TemporaryDirectory(prefix="hairpin-certificates-")
 
 
 @dataclass(frozen=True)
@@ -15,29 +19,35 @@ class Files:
     key: Path
 
 
-@dataclass(frozen=True)
-class Authority:
-    """Who signs; `root.cert` is what clients trust."""
-
-    folder: Path
-    root: Files
-
-    def certify(self, name: str, *alternative: str, kind: tuple[str, ...] = ELLIPTIC) -> Files:
-        """A fresh key and certificate for these names (`DNS:...`, `IP:...`); files of that name are written anew."""
-        files = Files(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        extensions = ["-addext", "subjectAltName=" + ",".join(alternative), "-addext", "basicConstraints=CA:FALSE"]
-        signed = ["-CA", self.root.cert, "-CAkey", self.root.key, *extensions]
-        _openssl(files, name, *signed, kind=kind)
-        return files
+@cache
+def authority() -> Files:
+    """Who signs: the one certificate that clients trust."""
+    return _openssl("authority", ELLIPTIC, "-addext", "basicConstraints=critical,CA:TRUE")
 
 
-def authority(folder: Path) -> Authority:
-    """A new one, whose files are in that folder."""
-    root = Files(folder / "authority.pem", folder / "authority.key")
-    _openssl(root, "hairpin tests", "-addext", "basicConstraints=critical,CA:TRUE")
-    return Authority(folder, root)
+@cache
+def loopback() -> Files:
+    """What servers show here: a certificate for `turn.test` and for loopback's addresses."""
+    return certify("loopback", "DNS:turn.test", "DNS:localhost", "IP:127.0.0.1", "IP:::1")
 
 
-def _openssl(files: Files, name: str, *options: str | Path, kind: tuple[str, ...] = ELLIPTIC) -> None:
+def certify(name: str, *names: str, kind: tuple[str, ...] = ELLIPTIC) -> Files:
+    """A fresh key and certificate for these names (`DNS:...`, `IP:...`), in files that stay where they are."""
+    signer = authority()
+    extensions = ["-addext", f"subjectAltName={','.join(names)}", "-addext", "basicConstraints=CA:FALSE"]
+    return _openssl(name, kind, "-CA", str(signer.cert), "-CAkey", str(signer.key), *extensions)
+
+
+def trusting(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    """A client's side, perhaps of one version alone."""
+    context = ssl.create_default_context(cafile=authority().cert)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def _openssl(name: str, kind: tuple[str, ...], *options: str) -> Files:
+    files = Files(Path(FOLDER.name, f"{name}.pem"), Path(FOLDER.name, f"{name}.key"))
     fixed = ["req", "-x509", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", files.key, "-out", files.cert]
     subprocess.run(["openssl", *fixed, *kind, *options], check=True, capture_output=True)
+    return files

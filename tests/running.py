@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from certificates import Files, loopback, trusting
 from client import Client, Endpoint
 from hairpin import Config, Server
 from serving import free_port
@@ -24,7 +25,7 @@ def configuration(*binds: tuple[str, str], workers: int = 1, **tables: Any) -> C
         "turn": {
             "realm": REALM,
             "workers": workers,
-            "interfaces": [{"transport": kind, "bind": with_port(bind)} for kind, bind in binds],
+            "interfaces": [interface(kind, bind) for kind, bind in binds],
         },
         "api": {"bind": with_port("127.0.0.1:0")},
         "log": {"level": "error"},
@@ -33,6 +34,14 @@ def configuration(*binds: tuple[str, str], workers: int = 1, **tables: Any) -> C
         "peers": {"allow": LOOPBACK},
     }
     return Config(**{name: default.get(name, {}) | tables.get(name, {}) for name in default.keys() | tables.keys()})
+
+
+def interface(transport: str, bind: str, files: Files | None = None, **more: object) -> dict[str, object]:
+    """An interface; with TLS it shows that certificate, else the one that is for loopback."""
+    if transport == "tls":
+        files = files or loopback()
+        more = {"cert": str(files.cert), "key": str(files.key), **more}
+    return {"transport": transport, "bind": with_port(bind), **more}
 
 
 def with_port(bind: str) -> str:
@@ -58,6 +67,8 @@ class Running:
     def client(self, index: int = 0, *, allocate: bool = True, **options: Any) -> Client:
         """A client of an interface; it has allocated a relay of the interface's family."""
         transport, bound = self.server.listeners[index]
+        if self.server.listening[index].secure:
+            options = {"tls": trusting(), **options}
         made = Client((bound.ip, bound.port), tcp=transport == 1, **options)
         if allocate:
             made.allocate(version=bound.version)

@@ -56,7 +56,7 @@ class Running:
 
     def __init__(self, config: Config) -> None:
         self.listeners = [(interface.carrier, interface.bind) for interface in config.turn.interfaces]
-        self.entrances = [interface.entrance(interface.bind) for interface in config.turn.interfaces]
+        self.entrances = [way for interface in config.turn.interfaces for way in interface.entrances(interface.bind)]
 
 
 @pytest.fixture

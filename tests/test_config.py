@@ -133,6 +133,12 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
             UDP.replace("udp", "tls") + 'cert = ["a", "b"]\nkey = "c"',
             "turn.interfaces[0].key: names 1 files, but cert 2: write a key for each",
         ),
+        (UDP + "plain_tcp = true", "turn.interfaces[0].plain_tcp: is for tls, but transport is udp"),
+        (UDP + 'proxy_from = "10.0.0.1"', "turn.interfaces[0].proxy_from: is for tcp and tls, but transport is udp"),
+        (
+            UDP.replace("udp", "tcp") + 'proxy_from = ["10.0.0.1/8"]',
+            "turn.interfaces[0].proxy_from[0]: '10.0.0.1/8' is no network, as 10.0.0.0/8: 10.0.0.1/8 has host bits set",
+        ),
         (UDP + 'key = "c"', "turn.interfaces[0].key: is for tls, but transport is udp"),
         (
             UDP + 'hostname = "turn.example.org:5349"',

@@ -281,9 +281,18 @@ class Certificate:
 
 @final
 class Listener:
-    """An address that clients use: UDP or TCP; with certificates TLS (the first one is for who names no server)."""
+    """An address that clients use: UDP or TCP. With certificates TLS (the first one is for who names no server), and
+    TCP too where `plain`. Connections from `proxies`, networks by first and last IP, begin with a PROXY header.
+    """
 
-    def __new__(cls, transport: int, address: Address, certificates: Sequence[Certificate] = ...) -> Listener: ...
+    def __new__(
+        cls,
+        transport: int,
+        address: Address,
+        certificates: Sequence[Certificate] = ...,
+        plain: bool = False,
+        proxies: Sequence[tuple[str, str]] = ...,
+    ) -> Listener: ...
 
 class _Commands:
     """What both have in common. A token that is not 0 is acknowledged; reaches are first port, last port, Reach.

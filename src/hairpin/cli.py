@@ -140,14 +140,14 @@ def _fixed_entrances(settings: Config, config: Path | None) -> list[Entrance]:
     for index, interface in enumerate(settings.turn.interfaces):
         if not interface.external.port:
             raise ConfigError("has port 0, which is known only to the server", f"turn.interfaces[{index}].bind", config)
-    return [interface.entrance(interface.bind) for interface in settings.turn.interfaces]
+    return [entrance for interface in settings.turn.interfaces for entrance in interface.entrances(interface.bind)]
 
 
 def _announce(running: server.Server, settings: Config, first_run: bool) -> None:
     """Say where the server listens; on a first run, also how a page uses it."""
     typer.echo(f"hairpin {__version__}")
-    for interface, entrance in zip(settings.turn.interfaces, running.entrances, strict=True):
-        typer.echo(f"  {entrance.scheme:5} {entrance.address} ({interface.transport})")
+    for entrance in running.entrances:
+        typer.echo(f"  {entrance.scheme:5} {entrance.address} ({entrance.name})")
     typer.echo(f"  API   http://{running.api_address}")
     for user, password in settings.auth.static_credentials.items() if first_run else ():
         _show_page(running, ice_servers(running.entrances, user, password.get_secret_value()))

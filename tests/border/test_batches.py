@@ -39,7 +39,7 @@ ANY_ADDRESS = [(kind, *ips) for ips in (("0.0.0.0", "127.0.0.1"), ("[::]", "[::1
 Flow = tuple[str, object]  # who receives, and from whom
 
 
-@pytest.fixture(scope="module", params=["one worker", "two workers", "every address"])
+@pytest.fixture(scope="module", params=["one worker", "two workers", "every address", "TLS"])
 def server(request: pytest.FixtureRequest) -> Iterator[Running]:
     """A server in this process; one that listens on every address says with each datagram from which one it goes."""
     if request.param == "every address":
@@ -47,7 +47,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Running]:
         turn = {"realm": "hairpin.test", "interfaces": interfaces}
         config = configuration(turn=turn, relay={"bind": ["127.0.0.1", "::1"]})
     else:
-        config = configuration(*EVERYWHERE, workers=2 if request.param == "two workers" else 1)
+        streams = "tls" if request.param == "TLS" else "tcp"
+        binds = [(streams if kind == "tcp" else kind, bind) for kind, bind in EVERYWHERE]
+        config = configuration(*binds, workers=2 if request.param == "two workers" else 1)
     with running(config) as made:
         yield made
 

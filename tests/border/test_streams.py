@@ -1,4 +1,4 @@
-"""TCP: frames cut and joined anyhow, half messages, silence, slow readers."""
+"""TCP and TLS: frames cut and joined anyhow, half messages, silence, slow readers."""
 
 import os
 import socket
@@ -14,13 +14,15 @@ from client import ALLOCATE, BINDING, CHANNEL_BIND, INTEGRITY, TRANSPORT, UDP_RE
 from running import Running, configuration, running
 
 PATIENCE = 30  # seconds
-LISTENERS = (("tcp", "127.0.0.1:0"), ("udp", "127.0.0.1:0"))
+LISTENERS = (("tcp", "127.0.0.1:0"), ("udp", "127.0.0.1:0"), ("tls", "127.0.0.1:0"))
+TLS = 2
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one-worker", "two-workers"])
+@pytest.fixture(scope="module", params=[("tcp", 1), ("tcp", 2), ("tls", 1), ("tls", 2)], ids=str)
 def server(request: pytest.FixtureRequest) -> Iterator[Running]:
-    """A server in this process."""
-    with running(configuration(*LISTENERS, workers=request.param)) as made:
+    """A server in this process, whose streams go over TCP or TLS; one worker, and two."""
+    kind, workers = request.param
+    with running(configuration((kind, "127.0.0.1:0"), ("udp", "127.0.0.1:0"), workers=workers)) as made:
         yield made
 
 
@@ -125,13 +127,16 @@ def drip(client: Client) -> None:
 
 
 def test_who_proves_nothing_and_who_stalls_is_closed_after_30_seconds() -> None:
-    """A stranger who is silent, asks Bindings or fails to log in, and half a message of a session, at rest or dripping.
+    """A stranger who is silent, asks Bindings or fails to log in, and half a message of a session, at rest or dripping;
+    a TLS handshake that does not begin, and one that does not end.
 
     A session that is merely silent stays.
     """
     with running(configuration(*LISTENERS, workers=2)) as server:
         silent, asking, failing = (server.client(allocate=False) for _ in range(3))
         half, dripping, live = (server.client() for _ in range(3))
+        mute, greeting = (Client(server.address(TLS), tcp=True) for _ in range(2))
+        greeting.socket.sendall(b"\x16\x03\x01\x02\x00\x01")
         half.socket.sendall(binding()[:11])
         dripping.socket.sendall(build(BINDING, bytes(12), [(0x8022, bytes(1000))])[:100])
         closed: dict[str, float] = {}
@@ -144,17 +149,20 @@ def test_who_proves_nothing_and_who_stalls_is_closed_after_30_seconds() -> None:
                 ("failing", failing, fail_to_log_in),
                 ("half", half, None),
                 ("dripping", dripping, drip),
+                ("mute", mute, None),
+                ("greeting", greeting, None),
             )
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert closed.keys() == {"silent", "asking", "failing", "half", "dripping"}
+        assert closed.keys() == {"silent", "asking", "failing", "half", "dripping", "mute", "greeting"}
+        assert server.drops()["tls_stalled"] == 1
         assert all(PATIENCE - 1 < seconds < PATIENCE + 10 for seconds in closed.values()), closed
         assert live.refresh(600) == 600
         assert [one["address"] for one in server.ask("GET", "/session")[1]] == ["{}:{}".format(*live.address)]
-        for client in (silent, asking, failing, half, dripping, live):
+        for client in (silent, asking, failing, half, dripping, mute, greeting, live):
             client.socket.close()
 
 

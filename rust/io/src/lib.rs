@@ -8,6 +8,7 @@ pub mod events;
 mod forward;
 pub mod mailbox;
 mod name;
+mod opening;
 mod outbox;
 mod schedule;
 pub mod server;

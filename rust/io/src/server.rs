@@ -7,6 +7,7 @@ use crate::mailbox::{Letter, Mailbox};
 use crate::schedule;
 use crate::sockets::{self, Bound, RelaySocket};
 use crate::tls;
+pub use crate::worker::Proxies;
 use crate::worker::{Listener, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
 use hairpin_proto::session::Relay;
@@ -28,7 +29,7 @@ pub struct Server {
     reserved: HashMap<SocketAddr, RelaySocket>,
 }
 
-/// What to listen on: UDP, or TCP; with certificates TLS.
+/// What to listen on: UDP, or TCP; with certificates TLS, and without it where that is said.
 pub struct Wanted {
     /// UDP or TCP.
     pub transport: Transport,
@@ -36,6 +37,10 @@ pub struct Wanted {
     pub address: SocketAddr,
     /// What clients are shown; none without TLS.
     pub certificates: Vec<Arc<Certificate>>,
+    /// Whether clients may speak TCP without TLS, too.
+    pub plain: bool,
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub proxies: Proxies,
 }
 
 /// Listeners that are bound and not served yet.
@@ -71,13 +76,12 @@ impl Server {
         let known = listeners.bound.iter().map(|(_, bound)| (bound.address, bound.receive_buffer)).collect();
         let mut shares: Vec<Vec<Listener>> = (0..listeners.workers).map(|_| Vec::new()).collect();
         for ((wanted, bound), index) in listeners.bound.into_iter().zip(0..) {
-            let (transport, address) = (wanted.transport, bound.address);
-            let tls = match wanted.certificates {
-                none if none.is_empty() => None,
-                certificates => Some(tls::settings(certificates).map_err(io::Error::other)?),
-            };
+            let Wanted { transport, certificates, plain, proxies, .. } = wanted;
+            let secure = !certificates.is_empty();
+            let tls = secure.then(|| tls::settings(certificates).map_err(io::Error::other)).transpose()?;
             for (share, socket) in shares.iter_mut().zip(bound.sockets) {
-                share.push(Listener { index, address, transport, tls: tls.clone(), socket });
+                let (address, tls, proxies) = (bound.address, tls.clone(), Arc::clone(&proxies));
+                share.push(Listener { index, address, transport, tls, plain, proxies, socket });
             }
         }
         let waiting = shares

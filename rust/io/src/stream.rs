@@ -1,7 +1,9 @@
 //! One TCP client, with TLS or without: frames cut from what it sends, and a bounded queue of frames for it.
 
+use crate::opening::Opening;
 use crate::outbox::Framed;
 use crate::tls::{Plain, Tls, CIPHERTEXT};
+use hairpin_proto::counters::Reason;
 use rustix::event::epoll::EventFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -13,6 +15,15 @@ const QUEUE: usize = 512 << 10;
 const ANSWERS: usize = 64 << 10;
 /// A stranger proves its credentials, and a message is completed, within this time.
 pub const PATIENCE: u64 = 30_000_000_000;
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The client went.
+    Disconnected,
+    /// It sent what will not do.
+    Refused(Reason),
+}
 
 /// What lies between the socket's bytes and the frames.
 pub enum Layer {
@@ -32,7 +43,10 @@ pub struct Stream {
     pub stranger_since: Option<u64>,
     /// What epoll watches it for.
     pub watched: EventFlags,
-    layer: Layer,
+    /// What has to come before the frames.
+    pub opening: Opening,
+    /// What lies between them and the socket.
+    pub layer: Layer,
     partial: Vec<u8>,
     partial_since: u64,
     queue: Vec<u8>,
@@ -52,11 +66,12 @@ pub enum Flow {
 
 impl Stream {
     /// A connection that was accepted at `now`.
-    pub fn new(socket: OwnedFd, layer: Layer, slot: u32, now: u64) -> Self {
+    pub fn new(socket: OwnedFd, opening: Opening, slot: u32, now: u64) -> Self {
         Self {
             socket,
             slot,
-            layer,
+            opening,
+            layer: Layer::Plain,
             stranger_since: Some(now),
             watched: EventFlags::IN,
             partial: Vec::new(),
@@ -66,8 +81,8 @@ impl Stream {
         }
     }
 
-    /// Read once, `limit` plain bytes at most; `spare` is memory for what has to be decrypted. An error ends the connection.
-    pub fn read(&mut self, plain: &mut [u8], spare: &mut [u8], limit: usize) -> io::Result<Plain> {
+    /// Read once, `limit` plain bytes at most; `spare` is memory for what has to be decrypted.
+    pub fn read(&mut self, plain: &mut [u8], spare: &mut [u8], limit: usize) -> Result<Plain, End> {
         let into = match self.layer {
             Layer::Plain => &mut plain[..limit],
             Layer::Tls(_) => &mut spare[..CIPHERTEXT],
@@ -80,8 +95,13 @@ impl Stream {
         };
         match &mut self.layer {
             Layer::Plain => Ok(Plain { count, over: false }),
-            Layer::Tls(tls) => tls.decrypt(&spare[..count], plain),
+            Layer::Tls(tls) => tls.decrypt(&spare[..count], plain).map_err(|_| End::Refused(Reason::Tls)),
         }
+    }
+
+    /// Whether a TLS handshake is under way.
+    pub fn is_handshaking(&self) -> bool {
+        matches!(&self.layer, Layer::Tls(tls) if tls.is_handshaking())
     }
 
     /// Whether TLS has something to say by itself.
@@ -89,10 +109,14 @@ impl Stream {
         matches!(&self.layer, Layer::Tls(tls) if tls.is_waiting())
     }
 
-    /// Say that no more comes, where the layer has a word for it.
-    pub fn end(&mut self) {
+    /// Write what the socket takes at once, and that no more comes, where the layer has a word for it.
+    pub fn finish(mut self) {
+        if self.write() != Flow::Idle {
+            return;
+        }
         if let Layer::Tls(tls) = &mut self.layer {
             tls.close();
+            let _ = self.write();
         }
     }
 

@@ -1,8 +1,9 @@
 //! TCP and TLS listeners and clients of one worker.
 
+use crate::opening::Opening;
 use crate::outbox::Framed;
-use crate::stream::{Flow, Layer, Stream};
-use crate::tls::{Tls, CIPHERTEXT};
+use crate::stream::{End, Flow, Stream};
+use crate::tls::CIPHERTEXT;
 use crate::worker::{Token, Worker};
 use hairpin_proto::channel_data::{frame_length, Frame};
 use hairpin_proto::counters::Reason;
@@ -13,7 +14,6 @@ use rustix::event::epoll;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 /// A stranger has nothing to relay, and no request is this long.
 const STRANGERS_FRAME: usize = LARGEST_REQUEST;
@@ -71,9 +71,19 @@ impl Streams {
         }
     }
 
-    fn admits(&self, ip: IpAddr) -> bool {
+    /// A stranger turned out to come from elsewhere.
+    pub fn move_stranger(&mut self, from: IpAddr, to: IpAddr) {
+        self.forget_stranger(from);
+        self.count_stranger(to);
+    }
+
+    fn has_room(&self) -> bool {
         self.stranger_count < STRANGERS
-            && self.strangers.get(&limiter::source(ip)).is_none_or(|count| *count < STRANGERS_A_SOURCE)
+    }
+
+    /// Whether a source may have a stranger more.
+    pub fn admits(&self, ip: IpAddr) -> bool {
+        self.has_room() && self.strangers.get(&limiter::source(ip)).is_none_or(|count| *count < STRANGERS_A_SOURCE)
     }
 
     fn count_stranger(&mut self, ip: IpAddr) {
@@ -135,12 +145,17 @@ impl Worker {
         let ip = client.ip().to_canonical();
         let local = socket.local_addr().ok().and_then(|address| address.as_socket());
         let ready = socket.set_nonblocking(true).and_then(|()| socket.set_tcp_nodelay(true)).is_ok();
-        let (Some(local), true, true) = (local, ready, self.streams.admits(ip)) else {
+        let Some(opening) = self.listeners.get(listener).map(|listener| Opening::of(listener, ip)) else { return };
+        // Behind a proxy are many sources.
+        let admitted = match opening {
+            Opening::Header(_) => self.streams.has_room(),
+            _ => self.streams.admits(ip),
+        };
+        let (Some(local), true, true) = (local, ready, admitted) else {
             self.table.drop_from(None, Reason::OverSource);
             return;
         };
         let client = std::net::SocketAddr::new(ip, client.port());
-        let Some(layer) = self.layer(listener) else { return };
         let place = self.streams.vacant();
         let five_tuple = FiveTuple { listener: self.listeners[listener].index, client, local };
         let Some(slot) = self.table.insert(five_tuple, Some(place)) else {
@@ -148,36 +163,39 @@ impl Worker {
             return;
         };
         self.watch(socket.as_fd(), Token::Stream(place), epoll::EventFlags::IN);
-        self.streams.places[place as usize] = Some(Stream::new(socket.into(), layer, slot, self.now));
+        self.streams.places[place as usize] = Some(Stream::new(socket.into(), opening, slot, self.now));
         self.streams.count_stranger(ip);
-    }
-
-    /// What lies between a new connection of this listener and its frames.
-    fn layer(&self, listener: usize) -> Option<Layer> {
-        match &self.listeners.get(listener)?.tls {
-            None => Some(Layer::Plain),
-            Some(settings) => Some(Layer::Tls(Box::new(Tls::new(Arc::clone(settings)).ok()?))),
-        }
     }
 
     /// Read once, judge the whole frames, keep the rest.
     pub(crate) fn read_stream(&mut self, place: u32) {
         let mut input = std::mem::take(&mut self.input);
-        if let Err(reason) = self.read_frames(place, &mut input) {
-            self.close_stream(place, reason);
-        }
+        let read = self.read_frames(place, &mut input);
         self.input = input;
+        match read {
+            Ok(()) => {}
+            Err(End::Disconnected) => self.close_stream(place, "disconnected"),
+            Err(End::Refused(reason)) => {
+                let slot = self.streams.get(place).map(|stream| stream.slot);
+                self.table.drop_from(slot, reason);
+                self.close_stream(place, reason.name());
+            }
+        }
     }
 
-    fn read_frames(&mut self, place: u32, input: &mut [u8]) -> Result<(), &'static str> {
+    fn read_frames(&mut self, place: u32, input: &mut [u8]) -> Result<(), End> {
+        if !self.open(place, input)? {
+            return Ok(());
+        }
         let Some(stream) = self.streams.get(place) else { return Ok(()) };
+        if stream.is_handshaking() {
+            let Some(left) = self.handshakes.checked_sub(1) else { return Ok(()) };
+            self.handshakes = left;
+        }
         let (input, spare) = input.split_at_mut(PLAIN);
         let kept = stream.take_partial(input);
         let slot = stream.slot;
-        let Ok(plain) = stream.read(&mut input[kept..], spare, READ) else {
-            self.table.drop_from(Some(slot), Reason::Tls);
-            return Err("tls");
-        };
+        let plain = stream.read(&mut input[kept..], spare, READ)?;
         let whole = &input[..kept + plain.count];
         let used = self.judge_frames(place, slot, whole)?;
         let now = self.now;
@@ -188,12 +206,12 @@ impl Worker {
             }
         }
         if plain.over {
-            return Err("disconnected");
+            return Err(End::Disconnected);
         }
         Ok(())
     }
 
-    fn judge_frames(&mut self, place: u32, slot: u32, whole: &[u8]) -> Result<usize, &'static str> {
+    fn judge_frames(&mut self, place: u32, slot: u32, whole: &[u8]) -> Result<usize, End> {
         let Some(five_tuple) = self.table.session(slot).map(|session| session.five_tuple) else { return Ok(0) };
         let arrival = Arrival { five_tuple, transport: Transport::Tcp, slot: Some(slot) };
         let mut used = 0;
@@ -206,10 +224,7 @@ impl Worker {
                     used += length;
                 }
                 Frame::NeedMore | Frame::Length(_) => return Ok(used),
-                Frame::Broken => {
-                    self.table.drop_from(Some(slot), Reason::Malformed);
-                    return Err("malformed");
-                }
+                Frame::Broken => return Err(End::Refused(Reason::Malformed)),
             }
         }
     }
@@ -253,6 +268,9 @@ impl Worker {
         let overdue: Vec<(u32, &'static str)> =
             places.filter_map(|(stream, place)| Some((place, stream.as_ref()?.overdue(now)?))).collect();
         for (place, reason) in overdue {
+            if let Some(slot) = self.streams.get(place).filter(|one| one.is_handshaking()).map(|one| one.slot) {
+                self.table.drop_from(Some(slot), Reason::TlsStalled);
+            }
             self.close_stream(place, reason);
         }
     }
@@ -277,9 +295,8 @@ impl Worker {
 
     /// The connection ends; what was queued before goes out if the socket takes it at once.
     pub(crate) fn drop_stream(&mut self, place: u32, ip: IpAddr) {
-        if let Some(mut stream) = self.streams.take(place, ip) {
-            stream.end();
-            let _ = stream.write();
+        if let Some(stream) = self.streams.take(place, ip) {
+            stream.finish();
         }
     }
 }

@@ -11,8 +11,14 @@ use std::sync::Arc;
 
 /// What is read from the socket at once: behind a record that was begun before, it becomes no more than `streams::READ` plain bytes.
 pub const CIPHERTEXT: usize = 40 << 10;
+/// What a client may say until the handshake is done: several times what one says that has everything.
+const HANDSHAKE: usize = 16 << 10;
 /// Plain bytes that are encrypted ahead of the socket.
 const AHEAD: usize = 64 << 10;
+
+/// What runs over TLS here (RFC 7443). A client that offers only other protocols is refused (RFC 7301, section 3.2), one that
+/// offers none is served.
+const PROTOCOLS: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
 
 /// What a listener's handshakes are made with.
 pub fn settings(certificates: Vec<Arc<Certificate>>) -> Result<Arc<ServerConfig>, rustls::Error> {
@@ -20,13 +26,17 @@ pub fn settings(certificates: Vec<Arc<Certificate>>) -> Result<Arc<ServerConfig>
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let resolver = Arc::new(Certificates(certificates));
     let mut settings = versions.with_no_client_auth().with_cert_resolver(resolver);
+    settings.alpn_protocols = PROTOCOLS.map(|name| name.to_vec()).into();
     settings.ticketer = ring::Ticketer::new()?;
     settings.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(Arc::new(settings))
 }
 
 /// One client's TLS.
-pub struct Tls(ServerConnection);
+pub struct Tls {
+    connection: ServerConnection,
+    handshake: usize,
+}
 
 /// Plain bytes that came, and whether no more will.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,20 +52,26 @@ impl Tls {
     pub fn new(settings: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let mut connection = ServerConnection::new(settings)?;
         connection.set_buffer_limit(Some(AHEAD));
-        Ok(Self(connection))
+        Ok(Self { connection, handshake: 0 })
     }
 
     /// Plain bytes of what came from the socket.
     pub fn decrypt(&mut self, mut received: &[u8], plain: &mut [u8]) -> io::Result<Plain> {
+        if self.is_handshaking() {
+            self.handshake += received.len();
+        }
         let mut count = 0;
         while !received.is_empty() {
-            if self.0.read_tls(&mut received)? == 0 {
+            if self.connection.read_tls(&mut received)? == 0 {
                 return Ok(Plain { count, over: true });
             }
-            let state = self.0.process_new_packets().map_err(io::Error::other)?;
+            let state = self.connection.process_new_packets().map_err(io::Error::other)?;
             let end = count + state.plaintext_bytes_to_read();
-            self.0.reader().read_exact(&mut plain[count..end])?;
+            self.connection.reader().read_exact(&mut plain[count..end])?;
             count = end;
+            if self.is_handshaking() && self.handshake > HANDSHAKE {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             if state.peer_has_closed() {
                 return Ok(Plain { count, over: true });
             }
@@ -65,20 +81,25 @@ impl Tls {
 
     /// Encrypt as much as may wait, after what was encrypted before has gone out; how many plain bytes.
     pub fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
-        while self.0.wants_write() {
-            self.0.write_tls(&mut Socket(socket))?;
+        while self.connection.wants_write() {
+            self.connection.write_tls(&mut Socket(socket))?;
         }
-        self.0.writer().write(bytes)
+        self.connection.writer().write(bytes)
+    }
+
+    /// Whether the handshake is under way.
+    pub fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
     }
 
     /// Whether something has to go out: of the handshake, or what was encrypted.
     pub fn is_waiting(&self) -> bool {
-        self.0.wants_write()
+        self.connection.wants_write()
     }
 
     /// Say that no more comes.
     pub fn close(&mut self) {
-        self.0.send_close_notify();
+        self.connection.send_close_notify();
     }
 }
 

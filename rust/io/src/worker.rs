@@ -15,12 +15,15 @@ use rustix::fd::OwnedFd;
 use socket2::Socket;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 const CLIENT_BATCH: usize = 32;
 const RELAY_BATCH: usize = 32;
 const EVENTS: usize = 256;
+/// A signature takes as long as a thousand packets; sockets that are passed over are ready again in the next round.
+const HANDSHAKES: usize = 4;
 const PACKETS_OF_OTHERS: usize = 1024;
 const TICK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
@@ -44,9 +47,23 @@ pub struct Listener {
     pub transport: Transport,
     /// What TLS handshakes are made with, where the listener speaks TLS.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether it speaks TCP without TLS, too.
+    pub plain: bool,
+    /// Whose connections begin with a header of the PROXY protocol.
+    pub proxies: Proxies,
     /// The socket.
     pub socket: Socket,
 }
+
+impl Listener {
+    /// Whether an address is a proxy's.
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(&ip))
+    }
+}
+
+/// Networks, by their first and last addresses.
+pub type Proxies = Arc<[RangeInclusive<IpAddr>]>;
 
 /// What epoll says is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +115,8 @@ pub struct Worker {
     pub(crate) scratch: Vec<u8>,
     pub(crate) input: Box<[u8]>,
     pub(crate) now: u64,
+    /// How many handshakes may be moved on before others have their turn.
+    pub(crate) handshakes: usize,
     pub(crate) indications: u128,
     resting: Vec<usize>,
     number: usize,
@@ -118,6 +137,7 @@ impl Worker {
             scratch: Vec::new(),
             input: vec![0; INPUT].into(),
             now: clock::now(),
+            handshakes: 0,
             indications: (u128::from(clock::now()) << 64) | ((number as u128) << 56),
             resting: Vec::new(),
             number,
@@ -142,6 +162,7 @@ impl Worker {
             if ready.is_empty() {
                 self.now = clock::now(); // a tick has its time, too
             }
+            self.handshakes = HANDSHAKES;
             for event in &ready {
                 self.now = clock::now();
                 if !self.serve(Token::read(event.data), event.flags) {

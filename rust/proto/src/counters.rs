@@ -101,6 +101,10 @@ reasons! {
     SlowReader = "slow_reader",
     /// A TLS handshake or record that will not do.
     Tls = "tls",
+    /// A TLS handshake that did not come to its end in time.
+    TlsStalled = "tls_stalled",
+    /// A header of the PROXY protocol that will not do.
+    ProxyHeader = "proxy_header",
 }
 
 /// How many packets were dropped, by reason.

@@ -15,6 +15,7 @@ pub mod limiter;
 pub mod message;
 pub mod nonce;
 pub mod path;
+pub mod proxy;
 pub mod session;
 pub mod table;
 pub mod writer;

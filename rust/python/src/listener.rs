@@ -1,9 +1,9 @@
 //! What to listen on, and the certificates that clients are shown.
 
-use crate::address::Address;
-use crate::options::transport;
+use crate::address::{parse_ip, Address};
+use crate::options;
 use hairpin_io::certificates::{self, Fault};
-use hairpin_io::server::Wanted;
+use hairpin_io::server::{Proxies, Wanted};
 use hairpin_proto::flow::Transport;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -26,27 +26,49 @@ impl Certificate {
     }
 }
 
-/// An address that clients use: UDP or TCP; with certificates TLS (the first one is for who names no server).
+/// An address that clients use: UDP or TCP. With certificates TLS (the first one is for who names no server), and TCP too where
+/// `plain`. Connections from `proxies`, networks by their first and last IP, begin with a header of the PROXY protocol.
 #[pyclass(frozen, module = "hairpin._core")]
 pub struct Listener {
     transport: Transport,
     address: SocketAddr,
     certificates: Vec<Arc<certificates::Certificate>>,
+    plain: bool,
+    proxies: Proxies,
 }
 
 #[pymethods]
 impl Listener {
     #[new]
-    #[pyo3(signature = (transport, address, certificates=Vec::new()))]
-    fn new(#[pyo3(from_py_with = number)] transport: Transport, address: &Address, certificates: Shown<'_>) -> Self {
-        Self { transport, address: address.0, certificates: shown(&certificates) }
+    #[pyo3(signature = (transport, address, certificates=Vec::new(), plain=false, proxies=Vec::new()))]
+    fn new(
+        transport: u8,
+        address: &Address,
+        certificates: Shown<'_>,
+        plain: bool,
+        proxies: Vec<(String, String)>,
+    ) -> PyResult<Self> {
+        let proxies = proxies.iter().map(|(first, last)| Ok(parse_ip(first)?..=parse_ip(last)?));
+        Ok(Self {
+            transport: options::transport(transport)?,
+            address: address.0,
+            certificates: shown(&certificates),
+            plain,
+            proxies: proxies.collect::<PyResult<_>>()?,
+        })
     }
 }
 
 impl Listener {
     /// As the workers are told.
     pub fn wanted(&self) -> Wanted {
-        Wanted { transport: self.transport, address: self.address, certificates: self.certificates.clone() }
+        Wanted {
+            transport: self.transport,
+            address: self.address,
+            certificates: self.certificates.clone(),
+            plain: self.plain,
+            proxies: Arc::clone(&self.proxies),
+        }
     }
 }
 
@@ -56,8 +78,4 @@ pub type Shown<'py> = Vec<PyRef<'py, Certificate>>;
 /// As the workers are told.
 pub fn shown(certificates: &Shown<'_>) -> Vec<Arc<certificates::Certificate>> {
     certificates.iter().map(|one| Arc::clone(&one.0)).collect()
-}
-
-fn number(value: &Bound<'_, PyAny>) -> PyResult<Transport> {
-    transport(value.extract()?)
 }

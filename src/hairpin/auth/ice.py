@@ -6,6 +6,13 @@ from typing import TypedDict
 
 from hairpin.stun import Transport
 
+NAMES = {
+    (Transport.UDP, False): "udp",
+    (Transport.UDP, True): "dtls",
+    (Transport.TCP, False): "tcp",
+    (Transport.TCP, True): "tls",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
@@ -19,6 +26,11 @@ class Entrance:
     def scheme(self) -> str:
         """Of its URI (RFC 7065)."""
         return "turns" if self.secure else "turn"
+
+    @property
+    def name(self) -> str:
+        """Of its transport, as the settings have it."""
+        return NAMES[Transport(self.transport), self.secure]
 
     @property
     def uri(self) -> str:

@@ -3,7 +3,7 @@
 import re
 from base64 import b64decode
 from collections.abc import Iterable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -151,6 +151,14 @@ def _peer(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no network, as 10.0.0.0/8: {error}") from None
+    return value
+
+
 def _nat64(value: str) -> str:
     parse_nat64(value)
     return value
@@ -168,6 +176,7 @@ Username = Annotated[str, AfterValidator(_username)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
 Ports = Annotated[tuple[int, int], BeforeValidator(_ports), AfterValidator(_ports_in_order)]
 PeerEntry = Annotated[str, AfterValidator(_peer)]
+Network = Annotated[str, AfterValidator(_network)]
 Nat64Prefix = Annotated[str, AfterValidator(_nat64)]
 NotDtls = BeforeValidator(_transport)
 Hostname = Annotated[str, AfterValidator(_hostname)]

@@ -24,7 +24,10 @@ def _listening(config: Config) -> Iterator[str]:
     for interface in config.turn.interfaces:
         seen = "" if interface.external == interface.bind else f", which clients see as {interface.external}"
         shows = f", with {', '.join(map(str, interface.cert))}" if interface.cert else ""
-        yield f"Listens on {interface.transport} {interface.bind}{seen}{shows}."
+        both = " and tcp" if interface.plain_tcp else ""
+        yield f"Listens on {interface.transport}{both} {interface.bind}{seen}{shows}."
+        if interface.proxy_from:
+            yield f"Believes the PROXY header of {', '.join(interface.proxy_from)} there."
     for square in config.turn.squares:
         first, *_, last = (config.turn.interfaces[index].external for index in square)
         yield f"Answers NAT behaviour discovery (RFC 5780) on {first} and {last}."

@@ -14,6 +14,7 @@ from hairpin.config.fields import (
     Hostname,
     IpText,
     Nat64Prefix,
+    Network,
     NotDtls,
     Password,
     PeerEntry,
@@ -51,6 +52,8 @@ class Interface(Section):
     hostname: Hostname | None = None  # in URLs, instead of the external IP: what certificates are for
     cert: Annotated[tuple[Path, ...], Several] = ()
     key: Annotated[tuple[Path, ...], Several] = ()
+    plain_tcp: bool = False  # on a tls interface: TCP without TLS, too; the first byte tells (RFC 8489, section 8)
+    proxy_from: Annotated[tuple[Network, ...], Several] = ()  # whose connections begin with a PROXY protocol header
 
     @property
     def carrier(self) -> Transport:
@@ -73,11 +76,12 @@ class Interface(Section):
             return None
         return self.transport, self.announced(self.bind)
 
-    def entrance(self, bound: Address) -> Entrance:
-        """How clients get in, once the socket is `bound`."""
+    def entrances(self, bound: Address) -> list[Entrance]:
+        """The ways in, once the socket is `bound`."""
         external = self.announced(bound)
         address = f"{self.hostname}:{external.port}" if self.hostname else str(external)
-        return Entrance(self.carrier, address, self.secure)
+        kinds = (True, False) if self.plain_tcp else (self.secure,)
+        return [Entrance(self.carrier, address, secure) for secure in kinds]
 
     @model_validator(mode="before")
     @classmethod
@@ -94,6 +98,14 @@ class Interface(Section):
             )
         if self.external.version != self.bind.version:
             raise MisplacedError("external", f"is IPv{self.external.version}, but bind is IPv{self.bind.version}")
+        return self
+
+    @model_validator(mode="after")
+    def _streams_only(self) -> Self:
+        if self.plain_tcp and self.transport != "tls":
+            raise MisplacedError("plain_tcp", f"is for tls, but transport is {self.transport}")
+        if self.proxy_from and self.carrier != Transport.TCP:
+            raise MisplacedError("proxy_from", f"is for tcp and tls, but transport is {self.transport}")
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from itertools import chain, repeat
 from struct import Struct
 
@@ -35,7 +36,8 @@ class Listening:
     transport: int
     bound: Address
     external: Address
-    entrance: Entrance
+    entrances: tuple[Entrance, ...]
+    secure: bool
 
 
 def bind(config: Config, workers: int, api: Address) -> Core:
@@ -51,7 +53,7 @@ def bind(config: Config, workers: int, api: Address) -> Core:
         classic=config.compat.rfc3489,
     )
     listeners = [
-        Listener(interface.carrier, interface.bind, shown)
+        Listener(interface.carrier, interface.bind, shown, interface.plain_tcp, _networks(interface.proxy_from))
         for interface, shown in zip(config.turn.interfaces, certificates(config), strict=True)
     ]
     try:
@@ -70,7 +72,13 @@ def set_rates(config: Config, core: Core) -> None:
 def listening(config: Config, core: Core) -> tuple[Listening, ...]:
     """The interfaces as they were bound."""
     return tuple(
-        Listening(interface.carrier, bound, interface.announced(bound), interface.entrance(bound))
+        Listening(
+            interface.carrier,
+            bound,
+            interface.announced(bound),
+            tuple(interface.entrances(bound)),
+            interface.secure,
+        )
         for interface, (bound, _) in zip(config.turn.interfaces, core.listeners(), strict=True)
     )
 
@@ -181,6 +189,10 @@ def _try_relays(config: Config) -> None:
                 trial.bind((ip, 0))
         except OSError as error:
             raise ConfigError(f"cannot relay from {ip}: {os.strerror(error.errno or 0)}", key="relay.bind") from None
+
+
+def _networks(networks: Iterable[str]) -> list[tuple[str, str]]:
+    return [(str(ip_network(text)[0]), str(ip_network(text)[-1])) for text in networks]
 
 
 def _announced(config: Config) -> list[Address]:

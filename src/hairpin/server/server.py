@@ -72,7 +72,7 @@ class Server:
     @property
     def entrances(self) -> list[Entrance]:
         """How clients get in, in the order of the settings."""
-        return [listener.entrance for listener in self.listening]
+        return [entrance for listener in self.listening for entrance in listener.entrances]
 
     @property
     def api_address(self) -> Address:

@@ -30,8 +30,7 @@ class ServerView:
         token = config.api.token.get_secret_value() if config.api.token else None
         self.access = Access(token, config.api.allow_unauthenticated)
         self.interfaces = [
-            Interface(known.transport, known.bound, known.external, tls=known.entrance.secure)
-            for known in server.listening
+            Interface(known.transport, known.bound, known.external, tls=known.secure) for known in server.listening
         ]
 
     @property
