@@ -8,7 +8,7 @@ PYTHON ?= python3
 RUST = rust=$$(.ci/rust) && PATH="$$rust:$$PATH" PYO3_PYTHON="$$PWD/$(BIN)/python"
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench conformance clean
+.PHONY: help build run test check bench conformance fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -40,8 +40,11 @@ bench: build .venv/.bench ## hairpin, its peers and the floor in one table (benc
 conformance: build ## hairpin and coturn by the clauses of their RFCs: docs/conformance.md; LIMIT=960 takes 16 minutes
 	$(BIN)/python -m conformance $(if $(LIMIT),--limit $(LIMIT)) $(if $(SERVER),--server $(SERVER) --user "$(USER)" --password "$(PASSWORD)") $(ARGS)
 
+fuzz: ## look for bytes that break the codec or the packet path, MINUTES=1 for each target; needs g++
+	$(RUST) rust/fuzz/run $(or $(MINUTES),1)
+
 clean: ## remove all that was built, .venv too
-	rm -rf .venv target .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/hairpin/*.so
+	rm -rf .venv target rust/fuzz/target .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/hairpin/*.so
 	find src tests bench conformance -name __pycache__ -prune -exec rm -rf {} +
 
 $(CORE): $(SOURCES) .venv/.ready

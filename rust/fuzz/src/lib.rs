@@ -1,0 +1,13 @@
+//! What must hold for any bytes: each function takes some and panics where it does not.
+//!
+//! A fuzzer looks for bytes that break them (`make fuzz`); what it found worth keeping stands in `corpus/` and is replayed by
+//! `make test`, so that nothing comes back.
+#![forbid(unsafe_code)]
+
+mod framing;
+mod message;
+mod path;
+
+pub use framing::{channel_data, framing};
+pub use message::message;
+pub use path::path;
