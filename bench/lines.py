@@ -27,6 +27,7 @@ P50 = Figure("p50", "us")
 P99 = Figure("p99", "us")
 KIB = Figure("kib", "KiB")
 LOSS = Figure("lost", "packets lost")
+CAPACITY = Figure("capacity", "packets/s", less_is_better=False)
 GROWTH = Figure("growth", "% growth")
 SESSIONS = Figure("up", "sessions", less_is_better=False)
 
@@ -143,6 +144,7 @@ def _long() -> Iterator[Line]:
     for name, figure in (("p50", P50), ("p99", P99)):
         busy = f"round trip while busy, 60 s, {name}"
         yield Line(busy, "busy", (), figure, LATENCY, cores="0,1", threads=(2,), long=True, who="coturn")
+    yield Line("carried for 60 s without loss", "loss", (), CAPACITY, long=True, who="coturn")
     yield Line("lost in 60 s at 90 % load", "loss", (), LOSS, (Ask("itself", 0, most=True),), long=True, who="coturn")
     yield Line(
         "memory over 5 min at 80 % load", "steady", (), GROWTH, (Ask("itself", 1, most=True),), long=True, who="hairpin"
