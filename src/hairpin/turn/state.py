@@ -81,7 +81,9 @@ class Allocation:
     def permit(self, peer: Address, reaches: Reaches, now: int) -> Permission:
         """Install or extend the permission of the peer's IP, and note the port that was named."""
         ip, expires = peer.ip, now + PERMISSION_LIFE
-        permission = self.permissions.setdefault(ip, Permission(ip, reaches, expires))
+        permission = self.permissions.get(ip)
+        if permission is None:
+            permission = self.permissions[ip] = Permission(ip, reaches, expires)
         permission.reaches, permission.expires = reaches, expires
         if len(permission.ports) < NAMED_PORTS:
             permission.ports.add(peer.port)
