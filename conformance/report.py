@@ -103,7 +103,7 @@ def _page(runs: Sequence[Run], when: str, tree: str) -> Iterator[str]:
 
 def _made(runs: Sequence[Run], when: str, tree: str) -> Iterator[str]:
     tested = ", ".join(f"{one.name} {one.version}" for one in runs)
-    yield f"Made on {when} from commit {tree}: {tested}, each on loopback of one machine."
+    yield f"Made on {when} from commit {tree}: {tested}."
     limit = min(one.limit for one in runs)
     yield f"Checks that take up to {limit} s were run. To repeat it: `make conformance LIMIT={limit}` (else it is 60)."
     yield "For another server: `make conformance SERVER=host:port USER=name PASSWORD=word`."

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from conformance.checks.allocate import dual, ipv6_peer
+from conformance.checks.families import dual, ipv6_peer
 from conformance.clauses import MAY, MUST, Clause, NotOfferedError, add, check, expect
 from conformance.client import Client, Value, expect_error, number, peer
 from conformance.scene import Peer, Scene, channel_data
