@@ -96,7 +96,7 @@ def old_ticket_is_refused(scene: Scene) -> None:
 
 @check(8016, "3.2.2", MUST, "the old five-tuple receives until the client sends on the new one", line=65)
 def handover_waits_for_the_client(scene: Scene) -> None:
-    """Section 3.2.2: the server keeps the old 5-tuple "until" a Send or ChannelData comes on the new one."""
+    """Section 3.2.2: the server keeps the old 5-tuple until a Send or ChannelData comes on the new one."""
     old, ticket, far = permitted(scene)
     relay = old.relay
     new, _ = arrived(scene, ticket)

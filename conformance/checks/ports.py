@@ -98,7 +98,7 @@ def exhausted(scene: Scene) -> Endpoint:
 
 @check(8656, "7.2", MUST, "without any port left Allocate gets 508", line=37)
 def no_port_is_508(scene: Scene) -> None:
-    """Section 19: 508 where "the server [has] no more relayed transport addresses available"."""
+    """Section 19: 508 where the server has "no more relayed transport addresses available"."""
     server = exhausted(scene)
     expect_error(scene.client(server=server).request(Method.ALLOCATE, [UDP]), 508)
 

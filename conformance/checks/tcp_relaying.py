@@ -192,7 +192,7 @@ def second_connect_is_446(scene: Scene) -> None:
 
 @check(6062, "5.2", MUST, "Connect to a peer that refuses gets 447", line=58)
 def refused_connect_is_447(scene: Scene) -> None:
-    """Section 5.2: "If the connection attempt fails or times out": 447 (Connection Timeout or Failure)."""
+    """Section 5.2: an attempt that fails or times out is answered with 447 (Connection Timeout or Failure)."""
     client, listener = controlling(scene), Listener(scene)
     closed = listener.address
     client.permit(closed)
@@ -202,7 +202,7 @@ def refused_connect_is_447(scene: Scene) -> None:
 
 @check(6062, "5.2", MUST, "a connection attempt is given 30 s at least", line=58, lasts=31)
 def connect_is_given_time(scene: Scene) -> None:
-    """Section 5.2: "The timeout value MUST be at least 30 seconds"; a full backlog answers no SYN here."""
+    """Section 5.2: the timeout is 30 seconds at least; a full backlog answers no SYN here."""
     client, listener = controlling(scene), Listener(scene, backlog=0)
     client.permit(listener.address)
     for _ in range(4):
@@ -217,7 +217,7 @@ def connect_is_given_time(scene: Scene) -> None:
 
 @check(6062, "5.2", MUST, "Connect without an allocation gets 437", line=58)
 def connect_without_allocation_is_437(scene: Scene) -> None:
-    """Section 5.2: "no allocation exists" on the connection: 437 (Allocation Mismatch)."""
+    """Section 5.2: there is no allocation on the connection: 437 (Allocation Mismatch)."""
     controlling(scene)
     expect_error(scene.client("tcp").request(Method.CONNECT, [peer((scene.peer_host, 9))]), 437)
 
@@ -234,20 +234,20 @@ def connect_on_udp_allocation_is_refused(scene: Scene) -> None:
 
 @check(6062, "5.4", MUST, "ConnectionBind over UDP gets 400", line=59)
 def connection_bind_over_udp_is_400(scene: Scene) -> None:
-    """Section 5.4: "If the client connection transport is not TCP or TLS": 400."""
+    """Section 5.4: a client connection that is not TCP or TLS: 400."""
     _, identity, _ = connected(scene)
     expect_error(scene.client().request(Method.CONNECTION_BIND, [(Code.CONNECTION_ID, identity)]), 400)
 
 
 @check(6062, "5.4", MUST, "ConnectionBind with an unknown CONNECTION-ID gets 400", line=59)
 def unknown_connection_is_400(scene: Scene) -> None:
-    """Section 5.4: it "does not refer to an existing pending connection": 400."""
+    """Section 5.4: it refers to no pending connection: 400."""
     expect_error(data_connection(scene, controlling(scene), b"\xff\xff\xff\xfe")[1], 400)
 
 
 @check(6062, "5.4", MUST, "ConnectionBind without CONNECTION-ID gets 400", line=59)
 def no_connection_id_is_400(scene: Scene) -> None:
-    """Section 5.4: the request "does not contain the CONNECTION-ID attribute": 400."""
+    """Section 5.4: without the attribute the request is a bad one: 400."""
     expect_error(data_connection(scene, controlling(scene), None)[1], 400)
 
 
@@ -269,7 +269,7 @@ def foreign_connection_is_refused(scene: Scene) -> None:
 
 @check(6062, "5.2", MUST, "a connection that is not bound within 30 s is closed", line=59, lasts=40)
 def unbound_connection_is_closed(scene: Scene) -> None:
-    """Section 5.2: without ConnectionBind "after 30 seconds, the peer data connection MUST be closed"."""
+    """Section 5.2: without ConnectionBind the peer data connection is closed after 30 seconds."""
     _, _, far = connected(scene)
     start = time.monotonic()
     expect(ended(far, 39), "it is still open after 39 s")
@@ -301,7 +301,7 @@ def connection_attempt_is_told(scene: Scene) -> None:
 
 @check(6062, "5.3", MUST, "the connection of a peer without permission is closed at once", line=60)
 def unpermitted_connection_is_closed(scene: Scene) -> None:
-    """Section 5.3: the server "MUST close the connection with the peer immediately after it has been accepted"."""
+    """Section 5.3: the server accepts it, finds no permission, and closes it immediately."""
     client = controlling(scene)
     with suppress(ConnectionResetError):  # which is one way of closing it
         expect(ended(scene.keep(socket.create_connection(client.relay, PATIENCE))), "it is open after 5 s")
@@ -310,7 +310,7 @@ def unpermitted_connection_is_closed(scene: Scene) -> None:
 
 @check(6062, "5.4", MUST, "what a peer sent before ConnectionBind is not lost", line=60)
 def early_data_is_kept(scene: Scene) -> None:
-    """Section 5.4: "This includes data that was received after" Connect "and before this ConnectionBind request"."""
+    """Section 5.4: what came after Connect and before ConnectionBind is relayed as well."""
     control, far, message = called(scene)
     far.sendall(b"early" * 1000)
     client, answer = data_connection(scene, control, connection_id(message))
@@ -322,7 +322,7 @@ def early_data_is_kept(scene: Scene) -> None:
 
 @check(6062, "5.4", MUST, "after ConnectionBind bytes go both ways as they are", line=60)
 def data_connection_is_raw(scene: Scene) -> None:
-    """Section 5.4: data "MUST be sent as-is", even where it looks like STUN or ChannelData."""
+    """Section 5.4: data is sent as it is, even where it looks like STUN or ChannelData."""
     _, link, far = opened(scene)
     data = scene.client().unsigned(Method.BINDING) + b"\x40\0\0\4abcd" + bytes(range(256))
     link.send(data)
@@ -336,7 +336,7 @@ def data_connection_is_raw(scene: Scene) -> None:
 
 @check(6062, "5.5", MUST, "when the client's data connection ends, so does the peer's", line=60)
 def client_end_is_passed_on(scene: Scene) -> None:
-    """Section 5.5: "the server MUST close the corresponding peer data connection"."""
+    """Section 5.5: the server closes the peer data connection then."""
     _, link, far = opened(scene)
     link.send(b"last words")
     link.close()
@@ -346,7 +346,7 @@ def client_end_is_passed_on(scene: Scene) -> None:
 
 @check(6062, "5.5", MUST, "when the peer's data connection ends, so does the client's", line=60)
 def peer_end_is_passed_on(scene: Scene) -> None:
-    """Section 5.5: the server closes "the corresponding client data connection"."""
+    """Section 5.5: the server closes the client data connection then."""
     _, link, far = opened(scene)
     far.sendall(b"last words")
     far.close()
@@ -375,7 +375,7 @@ def half_close_is_passed_on(scene: Scene) -> None:
 
 @check(6062, "5.5", MUST, "the end of an allocation closes its data connections", line=60)
 def allocation_end_closes_data_connections(scene: Scene) -> None:
-    """Section 5.5: when the allocation expires, "the data connection MUST be closed"."""
+    """Section 5.5: when the allocation expires, its data connections are closed."""
     control, link, far = opened(scene)
     control.refresh((Code.LIFETIME, bytes(4)))
     expect(ended(far), "the peer's connection is open after 5 s")
