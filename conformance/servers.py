@@ -24,6 +24,7 @@ USER, OTHER = Credentials("user", "secret"), Credentials("other", "word")
 BEYOND_ASCII = Credentials("jörg", "Straße der 17. Größe")
 USERS = (USER, OTHER, BEYOND_ASCII)
 QUOTA = 300
+RSA = ("rsa:2048",)
 HAIRPIN = Path(sys.executable).with_name("hairpin")
 # Below the ephemeral ports and the relays': nobody is given one of these between the look and the bind.
 PORTS = count(22000 + os.getpid() % 89 * 100, 2)
@@ -69,10 +70,11 @@ class Place:
             raise StartError(f"{command[0]} did not come up:\n{log.read_text(errors='replace')[-2000:]}")
         return started
 
-    def certificate(self) -> tuple[Path, Path]:
-        """A certificate for localhost that nobody signed, and its key."""
-        certificate, key = self.folder / "certificate.pem", self.folder / "key.pem"
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
+    def certificate(self, *kind: str) -> tuple[Path, Path]:
+        """A certificate for localhost that nobody signed, and its key, of a kind that openssl knows."""
+        number = next(self.numbers)
+        certificate, key = self.folder / f"certificate{number}.pem", self.folder / f"key{number}.pem"
+        command = ["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost", "-newkey", *kind]
         names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
         subprocess.run([*command, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
         return certificate, key
@@ -162,16 +164,11 @@ def hairpin(folder: Path) -> Iterator[Target]:
 
 def _interfaces(place: Place, port: int, tls: int) -> str:
     """UDP and TCP on both families, a second address and port for discovery, and TLS."""
-    certificate, key = place.certificate()
-    plain = [
-        ("udp", f"127.0.0.1:{port}"),
-        ("tcp", f"127.0.0.1:{port}"),
-        ("udp", f"[::1]:{port}"),
-        ("tcp", f"[::1]:{port}"),
-    ]
+    plain = [(kind, f"{host}:{port}") for host in ("127.0.0.1", "[::1]") for kind in ("udp", "tcp")]
     others = [("udp", f"127.0.0.1:{port + 1}"), ("udp", f"127.0.0.2:{port}"), ("udp", f"127.0.0.2:{port + 1}")]
-    secure = _interface("tls", f"127.0.0.1:{tls}", f'cert = "{certificate}"\nkey = "{key}"\n')
-    return "".join(_interface(*one) for one in [*plain, *others]) + secure
+    secure = [("tls", place.certificate(*RSA))]
+    shown = [_interface(kind, f"127.0.0.1:{tls}", f'cert = "{cert}"\nkey = "{key}"\n') for kind, (cert, key) in secure]
+    return "".join([*(_interface(*one) for one in [*plain, *others]), *shown])
 
 
 def _small_hairpin(place: Place, *, drains: bool = False, **tables: str) -> Endpoint:
@@ -219,7 +216,7 @@ def coturn(folder: Path) -> Iterator[Target]:
     with ExitStack() as stack:
         place = Place(folder, stack)
         port, tls = free_ports(), free_ports()
-        certificate, key = place.certificate()
+        certificate, key = place.certificate(*RSA)
         wide = [
             "-L",
             "127.0.0.1",
