@@ -25,6 +25,7 @@ SETTINGS = """
 [turn]
 realm = "{realm}"
 workers = {workers}
+mobility = true
 {interfaces}
 [api]
 bind = "127.0.0.1:{api}"

@@ -90,8 +90,9 @@ class World:
         self.server = Server(settings, draws())
         self.limits = replace(Limits(), **limits)
         self.now = 1000 * SECOND
-        self.listener = 0
         self.transactions = count(1)
+        self.listener = self.transport = 0
+        self.mobility = True
 
     def transaction(self) -> bytes:
         """A new transaction id."""
@@ -104,8 +105,9 @@ class World:
     def send(self, flow: int, message: Message, user: str = "alice", source: str = "198.51.100.1") -> list[Effect]:
         """A request that `user` was proved to have sent."""
         client = Address(source, 1000 + flow % 60000)
-        request = Request(flow, message, client, INTERFACE, self.listener, 0, False)
-        return self.server.handle(request, Grant(identity(user), self.limits, reaches, canonical), self.now)
+        request = Request(flow, message, client, INTERFACE, self.listener, self.transport, False)
+        grant = Grant(identity(user), self.limits, reaches, canonical, self.mobility)
+        return self.server.handle(request, grant, self.now)
 
     def ask(self, flow: int, method: Method, *attributes: tuple[int, Any], user: str = "alice") -> list[Effect]:
         """Send a new request."""

@@ -82,6 +82,20 @@ def test_every_message_returns(uclient: Path, echo: int, server: Serving, transp
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_every_message_returns_to_a_client_that_moved(
+    uclient: Path, echo: int, server: Serving, transport: str
+) -> None:
+    """RFC 8016 (-M): five clients allocate, come from another port by their tickets, and lose nothing."""
+    fixed = ["-M", "-m", "5", "-e", "127.0.0.1", "-r", str(echo)] + ["-t"] * (transport == "tcp")
+    for run in [start(uclient, server, *fixed, *options) for options in ((), ("-s",))]:
+        output = end(run)
+        sent = str(5 * MESSAGES)
+        totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
+        assert run.returncode == 0, output
+        assert totals[-1:] == [(sent, sent)], output
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_wrong_password_gets_no_allocation(uclient: Path, echo: int, server: Serving, transport: str) -> None:
     """A client with a wrong password never completes its allocation."""
     options = ["-v", "-e", "127.0.0.1", "-r", str(echo)] + ["-t"] * (transport == "tcp")

@@ -21,5 +21,17 @@ def test_grant() -> None:
         ((0, 65535, Reach.INSIDE),),
     )
     assert grant.peer(Address("9.9.9.9", 1)) == (Address("9.9.9.9", 1), Reach.OUTSIDE, ((0, 65535, Reach.OUTSIDE),))
+    assert grant.mobility
     with pytest.raises(Forbidden):
         grant.peer(Address("8.8.8.8", 1))
+
+
+def test_mobility_is_for_the_users_named() -> None:
+    """Where some are named others are left out; one of TURN REST credentials is meant by its part after the colon."""
+    grants = Grants(Limits(), Peers(Host()), frozenset({"alice"}))
+    for identity, mobile in (
+        (Identity("alice", "alice", "secret", b"key"), True),
+        (Identity("1700000000:alice", "alice", "secret", b"key"), True),
+        (Identity("bob", "bob", "secret", b"key"), False),
+    ):
+        assert grants.grant(identity).mobility is mobile

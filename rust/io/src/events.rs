@@ -21,6 +21,9 @@ pub enum Event {
     Request(Ask),
     /// The client's connection went away; its flow is gone.
     Closed(Flow, &'static str, Counters),
+    /// A session is expected on this flow, and the first of its data came; or (true) a mobile client's stream ended, and its
+    /// session stays.
+    Moving(Flow, bool),
     /// A command with a token was carried out; no counters where the flow was gone.
     Acknowledged(u64, Option<Counters>),
     /// A worker's figures.

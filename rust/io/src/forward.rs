@@ -6,6 +6,7 @@ use crate::outbox::{Framed, Route};
 use crate::worker::Worker;
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
+use hairpin_proto::mobility::{Held, AWAY};
 use hairpin_proto::path::{Arrival, Ask, Framing, Head, Verdict};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -32,6 +33,7 @@ impl Worker {
             }
             Verdict::Peer(slot, peer, payload) => self.send_to_peer(slot, peer, packet.part(payload)),
             Verdict::Inside(to, from, payload) => self.send_inside(arrival.slot, to, from, packet.part(payload)),
+            Verdict::Hold(slot) => self.hold(slot, Held::Client(*arrival, self.batch.bytes(packet).into())),
             Verdict::Ask(ask) => self.ask(ask),
         }
     }
@@ -50,8 +52,16 @@ impl Worker {
             return;
         }
         let Some(slot) = self.table.slot(packet.to) else { return self.table.drops.count(Reason::NoRelay) };
+        if self.table.expects(slot) {
+            return self.hold(slot, Held::Inside(from, packet.payload.clone()));
+        }
+        self.payload_from_elsewhere(slot, from, &packet.payload);
+    }
+
+    /// A payload that lies elsewhere takes a place as if it had been received.
+    pub(crate) fn payload_from_elsewhere(&mut self, slot: u32, from: SocketAddr, payload: &[u8]) {
         self.make_room(1);
-        if let Some(payload) = self.batch.put(&packet.payload) {
+        if let Some(payload) = self.batch.put(payload) {
             self.packet_from_peer(slot, from, payload);
         }
     }
@@ -104,6 +114,9 @@ impl Worker {
         let Some(slot) = sender else { return };
         if to.worker() == self.number() {
             return match self.table.slot(to) {
+                Some(slot) if self.table.expects(slot) => {
+                    self.hold(slot, Held::Inside(from, self.batch.bytes(payload).into()));
+                }
                 Some(slot) => self.packet_from_peer(slot, from, payload),
                 None => self.table.drop_from(Some(slot), Reason::NoRelay),
             };
@@ -139,7 +152,8 @@ impl Worker {
         let frame = Framed { head, body: self.batch.bytes(body), padding };
         if let Some(connection) = session.connection {
             if !self.streams.push(connection, frame, answer) {
-                return self.table.drops.count(Reason::SlowReader);
+                let away = connection == AWAY;
+                return self.table.drops.count(if away { Reason::Away } else { Reason::SlowReader });
             }
         } else {
             let arrival = Arrival { five_tuple: session.five_tuple, transport: Transport::Udp, slot: Some(slot) };

@@ -7,6 +7,7 @@ mod control;
 pub mod events;
 mod forward;
 pub mod mailbox;
+mod moving;
 mod name;
 mod opening;
 mod outbox;

@@ -4,6 +4,7 @@ use crate::events::Bell;
 use crate::sockets::RelaySocket;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use hairpin_proto::flow::Flow;
+use hairpin_proto::session::Session;
 use hairpin_proto::table::Command;
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,12 @@ const RING_PLACES: usize = 4096;
 pub enum Letter {
     /// A command for a flow; a token that is not 0 is acknowledged.
     Command(Flow, Command<RelaySocket>, u64),
+    /// A session is to move from the first of these flows to the second, and away from here.
+    Depart(Flow, Flow),
+    /// Commands for this flow wait until its session has arrived.
+    Await(Flow),
+    /// A session moves to this flow; none where it ended before.
+    Arrive(Flow, Option<Box<Session<RelaySocket>>>),
     /// Read the worker's figures.
     Totals(u64),
     /// Requests a second of each session.

@@ -136,6 +136,15 @@ impl Server {
         }
     }
 
+    /// Have a session go to the flow where it is expected, whosever that is.
+    pub fn move_session(&self, flow: Flow, to: Flow) {
+        for (flow, letter) in [(to, Letter::Await(to)), (flow, Letter::Depart(flow, to))] {
+            if let Some(mailbox) = self.shared.mailboxes.get(flow.worker()) {
+                mailbox.post(letter);
+            }
+        }
+    }
+
     /// Wake no worker for a command until `release`: to wake one costs more than what it is woken for.
     pub fn hold(&mut self) {
         self.held = true;

@@ -286,6 +286,9 @@ impl Worker {
             return;
         };
         self.drop_stream(place, client.ip());
+        if self.table.leave(slot) {
+            return self.shared.events.tell(crate::events::Event::Moving(flow, true));
+        }
         if let Some((counters, _relays)) = self.table.remove(slot) {
             if known {
                 self.shared.events.tell(crate::events::Event::Closed(flow, reason, counters));

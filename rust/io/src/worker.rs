@@ -13,6 +13,7 @@ use hairpin_proto::table::{Command, Context, Outcome, Table};
 use rustix::event::{epoll, Timespec};
 use rustix::fd::OwnedFd;
 use socket2::Socket;
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -118,6 +119,7 @@ pub struct Worker {
     /// How many handshakes may be moved on before others have their turn.
     pub(crate) handshakes: usize,
     pub(crate) indications: u128,
+    pub(crate) awaited: HashMap<Flow, Vec<(Command<RelaySocket>, u64)>>,
     resting: Vec<usize>,
     number: usize,
     ticked: u64,
@@ -139,6 +141,7 @@ impl Worker {
             now: clock::now(),
             handshakes: 0,
             indications: (u128::from(clock::now()) << 64) | ((number as u128) << 56),
+            awaited: HashMap::new(),
             resting: Vec::new(),
             number,
             ticked: 0,
@@ -248,6 +251,11 @@ impl Worker {
         while let Some(letter) = self.mailbox().letter() {
             match letter {
                 Letter::Command(flow, command, token) => self.command(flow, command, token),
+                Letter::Depart(flow, to) => self.depart(flow, to),
+                Letter::Await(flow) => {
+                    self.awaited.entry(flow).or_default();
+                }
+                Letter::Arrive(flow, session) => self.arrive(flow, session),
                 Letter::Totals(token) => self.tell_totals(token),
                 Letter::SessionRate(rate) => self.table.set_session_rate(rate),
                 Letter::Tls(index, settings) => self.set_tls(index, settings),
@@ -258,15 +266,25 @@ impl Worker {
                 }
             }
         }
+        if !self.read_ring() {
+            self.mailbox().bell.ring();
+        }
+        true
+    }
+
+    /// Packets of other workers; false where there may be more.
+    pub(crate) fn read_ring(&mut self) -> bool {
         for _ in 0..PACKETS_OF_OTHERS {
             let Some(packet) = self.mailbox().packet() else { return true };
             self.packet_from_worker(&packet);
         }
-        self.mailbox().bell.ring();
-        true
+        false
     }
 
-    fn command(&mut self, flow: Flow, command: Command<RelaySocket>, token: u64) {
+    pub(crate) fn command(&mut self, flow: Flow, command: Command<RelaySocket>, token: u64) {
+        if let Some(waiting) = self.awaited.get_mut(&flow) {
+            return waiting.push((command, token));
+        }
         let session = self.table.slot(flow).and_then(|slot| self.table.session(slot));
         let relaying = session.is_some_and(|session| session.relays.iter().next().is_some());
         let closes = matches!(command, Command::Close { .. } | Command::CloseRelay(_));
@@ -297,7 +315,7 @@ impl Worker {
     }
 
     /// After a session ended: its connection is closed too, or begins again as a stranger's.
-    fn closed(&mut self, slot: u32, connection: Option<(u32, IpAddr)>) {
+    pub(crate) fn closed(&mut self, slot: u32, connection: Option<(u32, IpAddr)>) {
         match connection {
             Some((place, ip)) => self.drop_stream(place, ip),
             None => self.set_stranger(slot, Some(self.now)),
@@ -311,7 +329,7 @@ impl Worker {
         }
     }
 
-    fn watch_relay(&mut self, slot: u32, family: Family) {
+    pub(crate) fn watch_relay(&mut self, slot: u32, family: Family) {
         if let Some(relay) = self.table.session(slot).and_then(|session| session.relays.get(family)) {
             // Unwatched it is deaf, which its client finds out as it would with a peer that is silent.
             self.watch(relay.socket.0.as_fd(), Token::Relay(slot, family), epoll::EventFlags::IN);

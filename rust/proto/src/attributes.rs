@@ -124,6 +124,7 @@ attributes! {
     (FINGERPRINT, 0x8028, Wire::Fingerprint, "CRC-32 of the message up to here."),
     (RESPONSE_ORIGIN, 0x802B, Wire::Address, "The address of the server that the answer left from."),
     (OTHER_ADDRESS, 0x802C, Wire::Address, "The server's address with both the IP and the port changed."),
+    (MOBILITY_TICKET, 0x8030, Wire::Bytes, "What a client shows that comes from another address; empty: one is wanted."),
 }
 
 // `Message::malformed` has a bit for each row.

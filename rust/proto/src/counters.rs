@@ -40,6 +40,18 @@ impl Counters {
         self.sent_packets = self.sent_packets.saturating_sub(1);
     }
 
+    /// What was counted since these figures were read.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            received_bytes: self.received_bytes.saturating_sub(before.received_bytes),
+            received_packets: self.received_packets.saturating_sub(before.received_packets),
+            sent_bytes: self.sent_bytes.saturating_sub(before.sent_bytes),
+            sent_packets: self.sent_packets.saturating_sub(before.sent_packets),
+            errors: self.errors.saturating_sub(before.errors),
+        }
+    }
+
     /// Add another's figures.
     pub fn add(&mut self, other: &Self) {
         self.received_bytes += other.received_bytes;
@@ -99,6 +111,8 @@ reasons! {
     TooLarge = "too_large",
     /// A TCP client that reads too slowly.
     SlowReader = "slow_reader",
+    /// A mobile client whose connection is over, and that has not come back yet.
+    Away = "away",
     /// A TLS handshake or record that will not do.
     Tls = "tls",
     /// A TLS handshake that did not come to its end in time.

@@ -45,6 +45,13 @@ impl RelayIndex {
         }
     }
 
+    /// Make an address another flow's, if the flow holds it.
+    pub fn hand_over(&self, external: SocketAddr, flow: Flow, to: Flow) {
+        if let Some(place) = self.place(external) {
+            let _ = place.compare_exchange(flow.number(), to.number(), Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
     /// The flow that owns a relayed transport address.
     pub fn owner(&self, external: SocketAddr) -> Option<Flow> {
         self.place(external).and_then(|place| Flow::from_number(place.load(Ordering::Acquire)))
@@ -67,7 +74,11 @@ mod tests {
         assert!(index.claim(address, first));
         assert!(!index.claim(address, second));
         index.release(address, second);
+        index.hand_over(address, second, second);
         assert_eq!(index.owner(address), Some(first));
+        index.hand_over(address, first, second);
+        assert_eq!(index.owner(address), Some(second));
+        index.hand_over(address, second, first);
         index.release(address, first);
         assert_eq!(index.owner(address), None);
     }

@@ -13,6 +13,7 @@ pub mod flow;
 pub mod index;
 pub mod limiter;
 pub mod message;
+pub mod mobility;
 pub mod nonce;
 pub mod path;
 pub mod proxy;

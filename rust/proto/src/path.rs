@@ -43,6 +43,8 @@ pub enum Verdict {
     Peer(u32, SocketAddr, Range<usize>),
     /// Hand the payload to another session of this server, as coming from this relayed transport address.
     Inside(Flow, SocketAddr, Range<usize>),
+    /// Hold the packet for the session that is to move to this slot (`Table::hold`).
+    Hold(u32),
     /// Hand the request up.
     Ask(Ask),
 }
@@ -118,8 +120,19 @@ impl<S> Table<S> {
         };
         match judged {
             Ok(verdict) => verdict,
-            Err(reason) => {
-                self.drop_from(arrival.slot, reason);
+            Err(reason) => self.held_or_dropped(arrival.slot, reason, bytes.len()),
+        }
+    }
+
+    /// Data that finds no allocation may be of one that is to move here (RFC 8016, section 3.2.2): it is looked at again then.
+    fn held_or_dropped(&mut self, slot: Option<u32>, reason: Reason, length: usize) -> Verdict {
+        match slot.filter(|slot| matches!(reason, Reason::NoAllocation | Reason::NoChannel) && self.expects(*slot)) {
+            Some(place) => {
+                self.book(slot).unreceive(length);
+                Verdict::Hold(place)
+            }
+            None => {
+                self.drop_from(slot, reason);
                 Verdict::Drop
             }
         }

@@ -5,6 +5,7 @@
 use crate::counters::Counters;
 use crate::flow::{Family, FiveTuple};
 use crate::limiter::Bucket;
+use crate::mobility::Held;
 use std::net::{IpAddr, SocketAddr};
 
 /// Where data for a permitted address may go.
@@ -107,6 +108,12 @@ pub struct Session<S> {
     pub uplink: Bucket,
     /// Bytes a second towards the client.
     pub downlink: Bucket,
+    /// It outlives its stream, for its client may come from elsewhere (RFC 8016).
+    pub mobile: bool,
+    /// Packets for a session that is to move here.
+    pub expected: Option<Vec<Held>>,
+    /// What of its traffic other tables count, where it was before.
+    pub carried: Counters,
     permissions: Vec<Permission>,
     channels: Vec<Channel>,
     numbers: Vec<(SocketAddr, u16)>,
@@ -125,6 +132,9 @@ impl<S> Session<S> {
             requests: Bucket::new(request_rate),
             uplink: Bucket::new(0),
             downlink: Bucket::new(0),
+            mobile: false,
+            expected: None,
+            carried: Counters::default(),
             permissions: Vec::new(),
             channels: Vec::new(),
             numbers: Vec::new(),

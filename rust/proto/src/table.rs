@@ -8,6 +8,7 @@ use crate::flow::{Family, FiveTuple, Flow, MAX_SLOTS};
 use crate::index::RelayIndex;
 use crate::limiter::Buckets;
 use crate::message::Message;
+use crate::mobility::AWAY;
 use crate::nonce::Nonces;
 use crate::session::{Channel, Credentials, Permission, Relay, Relays, Session};
 use foldhash::HashMap;
@@ -64,6 +65,10 @@ pub enum Command<S> {
         /// Close a TCP connection as well.
         disconnect: bool,
     },
+    /// Let the session outlive its stream (RFC 8016).
+    Keep,
+    /// A session is to move here (RFC 8016): hold its packets from the first one on.
+    Expect,
     /// Read the counters.
     Counters,
 }
@@ -172,6 +177,11 @@ impl<S> Table<S> {
     /// Free a slot; what the session sent and got is kept in the totals. The caller drops the relays.
     pub fn remove(&mut self, slot: u32) -> Option<(Counters, Relays<S>)> {
         let flow = self.flow(slot);
+        let session = self.take(slot)?;
+        Some(self.account(flow, session))
+    }
+
+    pub(crate) fn take(&mut self, slot: u32) -> Option<Session<S>> {
         let place = self.slots.get_mut(slot as usize)?;
         let session = place.session.take()?;
         place.generation = place.generation.checked_add(1).unwrap_or(1);
@@ -179,7 +189,7 @@ impl<S> Table<S> {
         if session.connection.is_none() {
             self.by_tuple.remove(&session.five_tuple);
         }
-        Some(self.account(flow, session))
+        Some(session)
     }
 
     /// Carry out a command for a flow.
@@ -224,6 +234,10 @@ impl<S> Table<S> {
             Command::Forbid(ip) => session.forbid(ip),
             Command::BindChannel(channel) => session.bind(channel),
             Command::Unbind(number) => session.unbind(number),
+            Command::Keep => session.mobile = true,
+            Command::Expect => {
+                session.expected.get_or_insert_default();
+            }
             Command::Counters => return Outcome::Counters(session.counters),
             Command::Close { .. } | Command::Challenge(_) => {}
         }
@@ -235,7 +249,7 @@ impl<S> Table<S> {
         let mut sum = self.ended;
         self.iter()
             .filter(|(_, session)| session.credentials.is_some())
-            .for_each(|(_, session)| sum.add(&session.counters));
+            .for_each(|(_, session)| sum.add(&session.counters.since(&session.carried)));
         sum
     }
 
@@ -266,7 +280,7 @@ impl<S> Table<S> {
         else {
             return Outcome::Stale;
         };
-        if connection.is_some() && !disconnect {
+        if connection.is_some_and(|place| place != AWAY) && !disconnect {
             return self.reset(slot, five_tuple, connection);
         }
         match self.remove(slot) {
@@ -289,12 +303,16 @@ impl<S> Table<S> {
         Outcome::Closed(counters, relays, None)
     }
 
-    fn account(&mut self, flow: Flow, session: Session<S>) -> (Counters, Relays<S>) {
+    pub(crate) fn account(&mut self, flow: Flow, session: Session<S>) -> (Counters, Relays<S>) {
         for relay in session.relays.iter() {
             self.context.index.release(relay.external, flow);
         }
-        let book = if session.credentials.is_some() { &mut self.ended } else { &mut self.strangers };
-        book.add(&session.counters);
+        self.keep_figures(&session);
         (session.counters, session.relays)
+    }
+
+    pub(crate) fn keep_figures(&mut self, session: &Session<S>) {
+        let book = if session.credentials.is_some() { &mut self.ended } else { &mut self.strangers };
+        book.add(&session.counters.since(&session.carried));
     }
 }

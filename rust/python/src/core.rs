@@ -31,6 +31,10 @@ impl Core {
         self.server.unreserve(bind);
     }
 
+    fn let_move(&self, flow: Flow, to: Flow) {
+        self.server.move_session(flow, to);
+    }
+
     fn ask_totals(&self, token: u64) {
         self.server.totals(token);
     }
@@ -148,6 +152,21 @@ macro_rules! commands {
 
             fn unbind(&mut self, flow: u64, number: u16) -> PyResult<()> {
                 self.post($crate::options::flow(flow)?, Command::Unbind(number), 0);
+                Ok(())
+            }
+
+            fn keep(&mut self, flow: u64) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Keep, 0);
+                Ok(())
+            }
+
+            fn expect(&mut self, flow: u64) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Expect, 0);
+                Ok(())
+            }
+
+            fn move_session(&mut self, flow: u64, to: u64) -> PyResult<()> {
+                self.let_move($crate::options::flow(flow)?, $crate::options::flow(to)?);
                 Ok(())
             }
 

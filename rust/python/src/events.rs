@@ -94,6 +94,13 @@ pub struct Closed {
     counters: Counters,
 }
 
+/// The first data came on a flow where a session is expected, or (`away`) the stream of a mobile client ended.
+#[pyclass(frozen, get_all, module = "hairpin._core")]
+pub struct Moving {
+    flow: u64,
+    away: bool,
+}
+
 /// A command with a token was carried out, after the batch in hand; no counters where the flow was gone.
 #[pyclass(frozen, get_all, module = "hairpin._core")]
 pub struct Acknowledged {
@@ -118,6 +125,7 @@ pub fn to_python(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
         Event::Closed(flow, reason, figures) => {
             Py::new(py, Closed { flow: flow.number(), reason, counters: Counters(figures) })?.into_any()
         }
+        Event::Moving(flow, away) => Py::new(py, Moving { flow: flow.number(), away })?.into_any(),
         Event::Acknowledged(token, figures) => {
             Py::new(py, Acknowledged { token, counters: figures.map(Counters) })?.into_any()
         }

@@ -26,6 +26,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<events::Counters>()?;
     module.add_class::<events::Request>()?;
     module.add_class::<events::Closed>()?;
+    module.add_class::<events::Moving>()?;
     module.add_class::<events::Acknowledged>()?;
     module.add_class::<events::Totals>()?;
     module.add_class::<options::Options>()?;

@@ -184,6 +184,11 @@ impl Message {
     }
 
     #[getter]
+    fn mobility_ticket<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.0.first(code::MOBILITY_TICKET).map(|ticket| PyBytes::new(py, ticket))
+    }
+
+    #[getter]
     fn xor_relayed_address(&self) -> Option<Address> {
         self.0.address(code::XOR_RELAYED_ADDRESS).map(Address::from)
     }

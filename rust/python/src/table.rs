@@ -6,6 +6,7 @@ use crate::options::{transport, Options};
 use hairpin_io::events::{Event, Totals};
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
+use hairpin_proto::mobility::Held;
 use hairpin_proto::path::{Arrival, Verdict};
 use hairpin_proto::session::Relay;
 use hairpin_proto::table::{self, Command, Outcome};
@@ -66,6 +67,24 @@ impl Table {
         Ok(())
     }
 
+    fn let_move(&mut self, flow: Flow, to: Flow) {
+        self.table.hand_over(flow, to);
+        let Some(session) = self.table.depart(flow) else { return };
+        if session.connection.is_some() {
+            self.connections.retain(|_, slot| *slot != flow.slot());
+        }
+        let Some(slot) = self.table.slot(to) else {
+            self.table.lose(to, session);
+            return;
+        };
+        for packet in self.table.arrive(slot, session) {
+            match packet {
+                Held::Client(arrival, bytes) => self.judge(&arrival, &bytes),
+                Held::Inside(from, payload) => self.to_client(slot, from, &payload),
+            }
+        }
+    }
+
     fn ask_totals(&mut self, token: u64) {
         self.events.push_back(Event::Totals(Box::new(Totals {
             token,
@@ -112,6 +131,10 @@ impl Table {
                 if let Some(slot) = self.table.slot(flow) {
                     self.to_client(slot, from, &data[payload]);
                 }
+            }
+            Verdict::Hold(slot) => {
+                let first = self.table.hold(slot, Held::Client(*arrival, data.into()));
+                self.events.extend(first.map(|flow| Event::Moving(flow, false)));
             }
             Verdict::Ask(ask) => self.events.push_back(Event::Request(ask)),
         }

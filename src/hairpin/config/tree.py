@@ -126,6 +126,8 @@ class Turn(Section):
     interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)]
     alternate: AddressText | None = None
     discovery: bool = False  # of NAT behaviour (RFC 5780)
+    mobility: bool = False  # of allocations (RFC 8016)
+    mobility_users: tuple[Username, ...] = ()  # whose; none named: everyone's
     workers: Annotated[int, Field(ge=0, le=128)] = 0  # 0: as many as this process may use
 
     @model_validator(mode="after")

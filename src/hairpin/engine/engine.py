@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from hairpin._core import Acknowledged, Closed, Core, Table
+from hairpin._core import Acknowledged, Closed, Core, Moving, Table
 from hairpin.auth import Answer, Asker, Authenticator, Credentials, Refusal
 from hairpin.engine.acknowledgements import Acknowledgements
 from hairpin.engine.departed import Departed
@@ -23,7 +23,7 @@ from hairpin.turn.server import Server
 
 Backend: TypeAlias = Core | Table
 """The packet path, over sockets or in memory."""
-Notice: TypeAlias = Closed | Acknowledged | Totals
+Notice: TypeAlias = Closed | Moving | Acknowledged | Totals
 Refused: TypeAlias = Callable[[Request, str], None]
 """Told why a login failed."""
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
@@ -61,6 +61,9 @@ class Engine:
             turn.Unreserve: lambda e: backend.unreserve(e.bind),
             turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.version, e.deadline),
             turn.CloseRelay: lambda e: backend.close_relay(e.flow, e.version),
+            turn.Keep: lambda e: backend.keep(e.flow),
+            turn.Expect: lambda e: backend.expect(e.flow),
+            turn.Move: lambda e: backend.move_session(e.flow, e.to),
             turn.Permit: lambda e: backend.permit(e.flow, e.ip, e.reaches, e.deadline),
             turn.Forbid: lambda e: backend.forbid(e.flow, e.ip),
             turn.BindChannel: lambda e: backend.bind_channel(e.flow, e.number, e.peer, e.deadline),
@@ -138,13 +141,15 @@ class Engine:
             self._acknowledgements.done(event.token, event.counters)
         elif isinstance(event, Closed):
             self._closed(event, now)
+        elif isinstance(event, Moving):
+            self._apply(self.rules.moving(event.flow, away=event.away), now)
         else:
             self._acknowledgements.add(event)
 
     def _request(self, request: Request, now: int) -> None:
         if self._waiting.join(request):
             return
-        session = self.rules.sessions.get(request.flow)
+        session = self.rules.owner(request)
         if session and request.verified:  # without one it has ended meanwhile, and this is a stranger's
             self._judge(request, session.identity, now)
             return
@@ -194,10 +199,10 @@ class Engine:
         self.on_refused(request, reason)
 
     def _judge(self, request: Request, identity: Identity, now: int) -> None:
-        flow, sessions = request.flow, self.rules.sessions
-        session = sessions.get(flow)
+        flow, at = request.flow, self.rules.state.at
+        session = at(flow)
         self._apply(self.rules.handle(request, self.grants.grant(identity), now), now)
-        if flow in sessions:
+        if at(flow):
             return
         if session:
             self._departed.add(session.client, session.listener, session.identity, now)
@@ -205,7 +210,7 @@ class Engine:
 
     def _forget(self, flow: int) -> None:
         """A client without a session keeps no slot."""
-        if flow not in self.rules.sessions:
+        if not self.rules.state.at(flow):
             self.backend.close(flow, False, 0)
 
     def _closed(self, event: Closed, now: int) -> None:

@@ -12,7 +12,9 @@ class Grants:
 
     limits: Limits
     peers: Peers
+    mobile: frozenset[str] = frozenset()  # whose allocations may move, by the name that quotas count; empty: everyone's
 
     def grant(self, identity: Identity) -> Grant:
         """What this user may do."""
-        return Grant(identity, self.limits, self.peers.reaches, self.peers.canonical)
+        mobility = not self.mobile or identity.user in self.mobile
+        return Grant(identity, self.limits, self.peers.reaches, self.peers.canonical, mobility)

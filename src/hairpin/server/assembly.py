@@ -94,6 +94,7 @@ def rules(config: Config, listening: Iterable[Listening]) -> Rules:
         ports=config.relay.ports,
         channel_last=0x7FFE if config.compat.rfc5766_channels else 0x4FFF,
         alternate=config.turn.alternate,
+        mobility=config.turn.mobility,
         software=SOFTWARE,
     )
     return Rules(settings, chance())
@@ -129,6 +130,7 @@ def grants(config: Config, host: Host) -> Grants:
             rate=limits.bytes_per_second,
         ),
         Peers(host, peers.allow, peers.deny, peers.nat64),
+        frozenset(config.turn.mobility_users),
     )
 
 

@@ -20,6 +20,7 @@ from hairpin.turn.errors import (
     UnsupportedTransport,
 )
 from hairpin.turn.grant import Grant
+from hairpin.turn.mobility import is_asked, make_mobile, require_mobility
 from hairpin.turn.reservation import redeem, require_reservable, reserve
 from hairpin.turn.state import Allocation, Pending, Relay, Session, State
 
@@ -32,7 +33,7 @@ FAMILIES = {4: IPV4, 6: IPV6}
 def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:
     """Begin the session of a client that has proved its credentials; a client that may not have one leaves no trace."""
     identity, limits = grant.identity, grant.limits
-    session = state.sessions.get(request.flow)
+    session = state.at(request.flow)
     if session and (session.allocation or session.pending):
         raise AllocationMismatch  # 437, whoever asks
     if state.is_blocked(identity, now):
@@ -64,6 +65,7 @@ def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Eff
         raise BadRequest  # 400
     if message.requested_transport != UDP:
         raise UnsupportedTransport  # 442
+    require_mobility(state, message, grant)  # 400, 405
     token = message.reservation_token
     if token is not None:
         return reserved(state, session, message, token, grant, now)
@@ -154,15 +156,19 @@ def finish(state: State, session: Session, pending: Pending, now: int) -> list[E
     token: Attributes = ()
     if pending.sibling:
         token = ((Attribute.RESERVATION_TOKEN, reserve(state, session.identity, pending.sibling, now)),)
+    mobile = is_asked(state, pending.request)
+    effects, ticket = make_mobile(state, session) if mobile else ([], ())
     attributes: Attributes = (
         *((Attribute.XOR_RELAYED_ADDRESS, relay.external) for relay in relays),
         *((Attribute.ADDRESS_ERROR_CODE, failure) for failure in pending.failures),
         (Attribute.LIFETIME, pending.lifetime),
         *token,
         (Attribute.XOR_MAPPED_ADDRESS, session.client),
+        *ticket,
         (Attribute.SOFTWARE, state.settings.software),
     )
     return [
+        *effects,
         session.answer(pending.request, attributes, now),
         session.notify("allocated", ("port", relays[0].external.port)),
     ]

@@ -62,6 +62,28 @@ class CloseRelay:
 
 
 @dataclass(slots=True)
+class Keep:
+    """Let the flow's session outlive a connection that breaks: its client may come from elsewhere (RFC 8016)."""
+
+    flow: int
+
+
+@dataclass(slots=True)
+class Expect:
+    """A session is to move to this flow: the driver says with the first data there, by `Server.moving` (RFC 8016)."""
+
+    flow: int
+
+
+@dataclass(slots=True)
+class Move:
+    """Let a session go to the flow where it is expected, with all that it has; its old flow is over."""
+
+    flow: int
+    to: int
+
+
+@dataclass(slots=True)
 class Permit:
     """Install or extend a permission (RFC 8656, section 9): where data for the IP may go, by port."""
 
@@ -146,6 +168,9 @@ Effect: TypeAlias = (
     | Unreserve
     | ExtendRelay
     | CloseRelay
+    | Keep
+    | Expect
+    | Move
     | Permit
     | Forbid
     | BindChannel

@@ -41,6 +41,13 @@ class Forbidden(TurnError):
     reason = "Forbidden"
 
 
+class MobilityForbidden(TurnError):
+    """405: this user's allocations stay where they are (RFC 8016, section 3.4)."""
+
+    code = 405
+    reason = "Mobility Forbidden"
+
+
 class UnknownAttribute(TurnError):
     """420: a comprehension-required attribute is not understood."""
 

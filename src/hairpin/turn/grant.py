@@ -36,12 +36,16 @@ class Limits:
 
 @dataclass(slots=True)  # one for each request: see `effects`
 class Grant:
-    """A user, its limits, and the verdict on peers: `reaches` says where data for an IP may go."""
+    """A user, its limits, and the verdict on peers: `reaches` says where data for an IP may go.
+
+    `mobility` is whether its allocations may move where the server lets any (RFC 8016).
+    """
 
     identity: Identity
     limits: Limits
     reaches: Callable[[str], Reaches]
     canonical: Callable[[Address], Address]
+    mobility: bool = True
 
     def peer(self, named: Address) -> tuple[Address, Reach, Reaches]:
         """The peer by its announced address, and where its data and all data for its IP may go.

@@ -5,13 +5,17 @@ from hairpin.turn.allocate import VERSIONS
 from hairpin.turn.effects import Close, Effect, ExtendRelay
 from hairpin.turn.errors import PeerAddressFamilyMismatch
 from hairpin.turn.grant import Grant
+from hairpin.turn.mobility import arrive, expect, resumed, resumes
 from hairpin.turn.state import Allocation, Relay, State
 
 
 def refresh(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:
     """Move the end of relays; LIFETIME 0 is the end, and that of the last relay ends the session (RFC 8656, 8.2)."""
-    message, flow = request.message, request.flow
-    session, allocation = state.allocated(flow, grant)  # 437, 441
+    message = request.message
+    moves = resumes(state, message)
+    found = resumed(state, request, grant) if moves else state.allocated(request.flow, grant)  # 400, 405, 437, 441
+    session, allocation = found
+    flow = session.flow
     relays = meant(allocation, message.requested_address_family)  # 443
     if message.lifetime == 0:
         goodbye = session.answer(message, ((Attribute.LIFETIME, 0),), now)
@@ -23,10 +27,13 @@ def refresh(state: State, request: Request, grant: Grant, now: int) -> list[Effe
         relay.expires = expires
     session.expires = allocation.expires
     state.deadlines.watch(flow, expires)
+    effects, ticket = expect(state, session, request, grant) if moves else ([], ())
     return [
+        *effects,
         *(ExtendRelay(flow, relay.version, expires) for relay in relays),
-        session.answer(message, ((Attribute.LIFETIME, lifetime),), now),
+        session.answer(message, ((Attribute.LIFETIME, lifetime), *ticket), now),
         session.notify("refresh", ("lifetime", lifetime)),
+        *(arrive(state, request.flow) if moves and session.away else ()),
     ]
 
 

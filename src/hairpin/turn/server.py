@@ -13,6 +13,7 @@ from hairpin.turn.channel import bind_channel
 from hairpin.turn.effects import Close, Effect, InstallKey, Reply
 from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
 from hairpin.turn.grant import Grant
+from hairpin.turn.mobility import arrive, leave, resumes, ticketed
 from hairpin.turn.permission import create_permission, permit
 from hairpin.turn.refresh import refresh
 from hairpin.turn.reservation import lapse_reservations, next_reservation
@@ -73,8 +74,21 @@ class Server:
         return effects + self._judge(request, grant, now)
 
     def _judge(self, request: Request, grant: Grant, now: int) -> list[Effect]:
+        message, flow = request.message, request.flow
+        session = self.state.at(flow) or ticketed(self.state, message)
+        if session is None or session.flow == flow:
+            return self._judge_at(request, session, grant, now)
+        if flow in self.state.arriving and not resumes(self.state, message):
+            request = at_home(request, session.flow)
+        effects = self._judge_at(request, session, grant, now)
+        for effect in effects:
+            if isinstance(effect, Reply):
+                effect.flow = flow  # where it was asked from
+        return effects
+
+    def _judge_at(self, request: Request, session: Session | None, grant: Grant, now: int) -> list[Effect]:
+        """Judge a request of this session, wherever it comes from, or of a client that has none."""
         message, method = request.message, request.message.method
-        session = self.sessions.get(request.flow)
         if session and session.belongs_to(grant.identity):
             again = session.repeat(message, now)
             if again is not None:
@@ -91,7 +105,7 @@ class Server:
 
     def _refuse(self, request: Request, grant: Grant, error: TurnError, now: int) -> Reply:
         """An error, signed for the one who asked; a session remembers only what its own user was told."""
-        session = self.sessions.get(request.flow)
+        session = self.state.at(request.flow)
         if session and session.belongs_to(grant.identity):
             return session.answer(request.message, error.attributes, now)
         return Reply(request.flow, request.message, error.attributes, grant.identity.key)
@@ -108,8 +122,19 @@ class Server:
 
     def closed(self, flow: int, reason: str, now: int) -> list[Effect]:
         """The client's connection went away, and the flow with it (RFC 8656, section 5)."""
-        session = self.sessions.get(flow)
+        session = self.state.at(flow)
+        if session and session.flow != flow:
+            return self.state.expect_no_more(session)  # it stays where it is
         return self.state.close(session, reason, now) if session else []
+
+    def moving(self, flow: int, *, away: bool = False) -> list[Effect]:
+        """Data came on a flow where a session is expected, or a mobile client's connection is over (RFC 8016, 3.2)."""
+        return leave(self.state, flow) if away else arrive(self.state, flow)
+
+    def owner(self, request: Request) -> Session | None:
+        """The session that a request is for: that of its flow, or, for what proves nothing yet, of its ticket."""
+        session = self.state.at(request.flow)
+        return session if session or request.verified else ticketed(self.state, request.message)
 
     def end(self, flow: int, reason: str, now: int) -> list[Effect]:
         """End a session from our side."""
@@ -153,6 +178,12 @@ class Server:
         """When `expire` has to be called at the latest."""
         session, reservation = self.state.deadlines.next(), next_reservation(self.state)
         return session if reservation is None else min(reservation, session or reservation)
+
+
+def at_home(request: Request, flow: int) -> Request:
+    """A request as if it had come on this flow."""
+    where = (request.source, request.local, request.listener, request.transport)
+    return Request(flow, request.message, *where, request.verified)
 
 
 def understand(message: Message) -> None:

@@ -30,4 +30,5 @@ class Settings:
     ports: tuple[int, int] = (49152, 65535)
     channel_last: int = 0x4FFF
     alternate: Address | None = None
+    mobility: bool = False
     software: str = "hairpin"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hairpin.stun import Address, Message, Method, Reach, Request
 from hairpin.turn.deadlines import Deadlines
-from hairpin.turn.effects import Attributes, CloseRelay, Effect, Forbid, Notify, Reply, SessionView, Unbind
+from hairpin.turn.effects import Attributes, Close, CloseRelay, Effect, Forbid, Notify, Reply, SessionView, Unbind
 from hairpin.turn.errors import AllocationMismatch, PeerAddressFamilyMismatch, WrongCredentials
 from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.ports import Ports
@@ -125,6 +125,19 @@ class Pending:
 
 
 @dataclass(slots=True)
+class Coming:
+    """A five-tuple that a client has shown its ticket from, and its next ticket (RFC 8016, section 3.2)."""
+
+    flow: int
+    client: Address
+    interface: Address
+    transport: int
+    local: Address
+    listener: int
+    ticket: bytes
+
+
+@dataclass(slots=True)
 class Session(SessionView):
     """A client that proved its credentials, by five-tuple. Times are nanoseconds on CLOCK_MONOTONIC.
 
@@ -140,6 +153,9 @@ class Session(SessionView):
     allocation: Allocation | None = None
     pending: Pending | None = None
     transactions: dict[bytes, Transaction] = field(default_factory=dict)  # by their id, the oldest first
+    ticket: bytes | None = None  # by which its client may come from elsewhere (RFC 8016)
+    coming: Coming | None = None  # where it will be as soon as the client sends data from there
+    away: bool = False  # its connection is over: it will be there at once
 
     def belongs_to(self, identity: Identity) -> bool:
         """Whether it is the session of this user."""
@@ -205,10 +221,16 @@ class State:
         self.bound: dict[Address, dict[int, int]] = {}  # flow and number of each channel to an address of ours
         # Ordered: to find the first key of a dict whose first keys were deleted takes a walk.
         self.reservations: OrderedDict[bytes, Reservation] = OrderedDict()  # by token, the oldest first
+        self.tickets: dict[bytes, int] = {}  # the flow of the session that each ticket is of
+        self.arriving: dict[int, int] = {}  # and of the session that is expected on each of these flows
         self.blocked: dict[str, int] = {}  # users who may not allocate until then
         self.deadlines = Deadlines()
         ips = [relay.external_ip for listener in settings.listeners for relay in listener.relays.values()]
         self.ports = {ip: Ports(*settings.ports, chance) for ip in ips}
+
+    def at(self, flow: int) -> Session | None:
+        """The session of a flow, or the one that is expected there (RFC 8016)."""
+        return self.sessions.get(self.arriving.get(flow, flow))
 
     def allocated(self, flow: int, grant: Grant) -> tuple[Session, Allocation]:
         """The requester's session and allocation: 437 where there is none, 441 where it is another's (RFC 8656, 5)."""
@@ -253,7 +275,9 @@ class State:
         self.users[session.identity.user] -= 1
         if not self.users[session.identity.user]:
             del self.users[session.identity.user]
-        effects: list[Effect] = []
+        effects = self.expect_no_more(session)
+        if session.ticket:
+            del self.tickets[session.ticket]
         if pending := session.pending:
             for relay in (*pending.relays, pending.sibling):
                 self.release(relay, now)
@@ -263,6 +287,14 @@ class State:
             for relay in allocation.relays:
                 effects += self._retire(relay, now)
         return [*effects, session.notify("closed", ("reason", reason))]
+
+    def expect_no_more(self, session: Session) -> list[Effect]:
+        """The session is expected nowhere any more, and the ticket that it had there is void."""
+        coming, session.coming = session.coming, None
+        if coming is None:
+            return []
+        del self.arriving[coming.flow], self.tickets[coming.ticket]
+        return [Close(coming.flow, disconnect=False)]
 
     def close_relay(self, session: Session, allocation: Allocation, relay: Relay, now: int) -> Iterable[Effect]:
         """Take one of two relays away, and with it the channels and permissions of its family."""
