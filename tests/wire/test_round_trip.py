@@ -1,5 +1,6 @@
 """What is built is read again: by hairpin's codec, and by the tests' own."""
 
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ def test_messages(method: int, kind: Kind, transaction: bytes, attributes: Attri
 @settings(max_examples=2000)
 @given(addresses)
 @example(("::ffff:192.0.2.1", 1))
+@example(("::ffff:0:0:0", 0))
 @example(("::", 0))
 @example(("255.255.255.255", 65535))
 def test_addresses(endpoint: tuple[str, int]) -> None:
@@ -44,7 +46,8 @@ def test_addresses(endpoint: tuple[str, int]) -> None:
     address = Address(*endpoint)
     text = f"[{address.ip}]:{address.port}" if address.version == 6 else f"{address.ip}:{address.port}"
     assert Address.parse(text) == address
-    assert address.version == (4 if endpoint[0].startswith("::ffff:") else 6 if ":" in endpoint[0] else 4)
+    ip = ip_address(endpoint[0])
+    assert address.version == (4 if getattr(ip, "ipv4_mapped", None) else ip.version)
     assert (address.port, hash(address)) == (endpoint[1], hash(Address(*endpoint)))
 
 
