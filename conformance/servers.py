@@ -145,7 +145,13 @@ def hairpin(folder: Path) -> Iterator[Target]:
     with ExitStack() as stack:
         place = Place(folder, stack)
         port, tls = free_ports(), free_ports()
-        _hairpin(place, port, _interfaces(place, port, tls), turn="discovery = true", compat="rfc3489 = true")
+        _hairpin(
+            place,
+            port,
+            _interfaces(place, port, tls),
+            turn="discovery = true\nmobility = true",
+            compat="rfc3489 = true",
+        )
         cramped = _small_hairpin(place, ports="49151-49151")
         redirecting = _small_hairpin(place, turn='alternate = "127.0.0.1:9"', limits="drain = 3600", drains=True)
         yield Target(

@@ -6,6 +6,9 @@ A client is a name; a time is nanoseconds. What is expected to leave the server 
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.mobility import Mobility
+from model.words import Answered, Ask, Endpoint, Out, RefusalError, plain, version
+
 SECOND = 10**9
 DEFAULT_LIFETIME = 600  # RFC 8656, 3.2
 MAX_LIFETIME = 3600  # of the settings under test, as are the next five
@@ -21,57 +24,9 @@ PORT_REST = 300 * SECOND
 RESERVED = 40 * SECOND  # RFC 8656, 7.2: 30 s at least
 NONCE_LIFE = 30 * 60  # seconds
 
-Endpoint = tuple[str, int]
-Out = tuple[Any, ...]
-"""What leaves the server.
-
-("answer", client, Answered) or ("peer", relay, peer, data) or ("data", client, peer, data)
-or ("channel", client, number, data)
-"""
-
-
-@dataclass(frozen=True)
-class Answered:
-    """An answer: the error's code or 0, what else it says, and whose key it is signed with."""
-
-    method: int
-    transaction: bytes
-    code: int
-    says: dict[str, Any]
-    signed: str | None
-    fingerprint: bool
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A request as its sender meant it; `nonce` is when that was given out, None where it was forged."""
-
-    method: str
-    transaction: bytes
-    user: str
-    number: int
-    flaw: str = ""
-    nonce: int | None = None
-    fingerprint: bool = False
-    transport: int | None = None
-    family: int | None = None
-    additional: int | None = None
-    even: int | None = None
-    token: bytes | None = None
-    lifetime: int | None = None
-    channel: int | None = None
-    peers: tuple[Endpoint, ...] = ()
-
-
-class RefusalError(Exception):
-    """An error response."""
-
-    def __init__(self, code: int, **says: Any) -> None:
-        self.code, self.says = code, says
-
 
 @dataclass
-class Reference:
+class Reference(Mobility):
     """The server as it should be."""
 
     clients: dict[str, Endpoint]  # and their addresses
@@ -86,13 +41,14 @@ class Reference:
     resting: dict[Endpoint, int] = field(default_factory=dict)
     reserved: dict[bytes, tuple[str, Endpoint, int]] = field(default_factory=dict)  # by token: user, address, until
     told: list[tuple[Any, ...]] = field(default_factory=list)
+    drawn: list[bytes] = field(default_factory=list)  # the tickets that the server made up
 
     # Requests
 
     def gate(self, client: str, ask: Ask, now: int) -> Answered | None:
         """What needs no look-up (RFC 8489, 9.2.4); None where the request is to be judged."""
         self.arrive(client)
-        session = self.sessions.get(client)
+        session = self.sessions.get(self.home(client))
         if ask.flaw == "no integrity":
             return self.unsigned(ask, 401)
         if ask.flaw in ("no username", "no realm", "no nonce"):
@@ -116,21 +72,24 @@ class Reference:
 
     def judge(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> Answered | None:
         """The answer to a request that came so far, if any; `got` is what the server says, which may choose ports."""
-        session = self.sessions.get(client)
+        home = self.home(client)
+        session = self.sessions.get(home)
         if not (session and session["user"] == ask.user) and not self.known(ask, now):
             return self.unsigned(ask, 401)
         self.expire(now)
-        if session and client not in self.sessions:
+        if session and home not in self.sessions and (home == client or client not in self.streams):
             return None  # its five-tuple was let go; the client's next copy begins anew
+        session = self.sessions.get(self.home(client)) or self.ticketed(ask)[1]
         if session and session["user"] == ask.user:
             for id_, method, at, code, says in session["answers"]:
                 if (id_, method) == (ask.transaction, ask.method) and now < at + ANSWER_LIFE:
                     return self.answer(ask, code, says)
         try:
-            code, says = 0, getattr(self, ask.method)(client, ask, now, got)
+            where = client if self.is_resumed(ask) else self.home(client)
+            code, says = 0, getattr(self, ask.method)(where, ask, now, got)
         except RefusalError as refusal:
             code, says = refusal.code, refusal.says
-        session = self.sessions.get(client)
+        session = self.sessions.get(self.home(client))
         if session and session["user"] == ask.user:
             session["answers"] = [*session["answers"], (ask.transaction, ask.method, now, code, says)][-ANSWERS:]
         return self.answer(ask, code, says)
@@ -171,6 +130,8 @@ class Reference:
             raise RefusalError(400)
         if ask.transport != 17:
             raise RefusalError(442)
+        if ask.ticket:
+            raise RefusalError(400)  # RFC 8016, 3.1
         if ask.token is not None:
             relays, failed = self.redeem(ask), ()
         else:
@@ -183,6 +144,8 @@ class Reference:
         says = {"relayed": relayed, "lifetime": lifetime, "mapped": self.clients[client], "software": True}
         if ask.even:
             says["token"] = self.reserve(ask.user, relayed[0], now, got.get("token", b""))
+        if ask.ticket is not None:
+            session["ticket"] = says["ticket"] = self.draw(got.get("ticket", b""))
         return says | ({"failed": failed} if failed else {})
 
     def allocatable(self, ask: Ask) -> None:
@@ -215,11 +178,11 @@ class Reference:
     def take_all(self, ask: Ask, now: int, chosen: tuple[Endpoint, ...]) -> tuple[dict[int, Endpoint], tuple[Any, ...]]:
         """A relay of each family, and the families of which there is none, with the code; none at all is an error."""
         relays, failed = {}, []
-        for version in (4, 6) if ask.additional else (6,) if ask.family == 2 else (4,):
+        for each in (4, 6) if ask.additional else (6,) if ask.family == 2 else (4,):
             try:
-                relays[version] = self.take(version, now, chosen, ask.even)
+                relays[each] = self.take(each, now, chosen, ask.even)
             except RefusalError as refusal:
-                failed.append(({4: 1, 6: 2}[version], refusal.code))
+                failed.append(({4: 1, 6: 2}[each], refusal.code))
         if not relays:
             raise RefusalError(508)
         return relays, tuple(failed)
@@ -234,6 +197,8 @@ class Reference:
             "permissions": {},
             "channels": {},
             "answers": [],
+            "ticket": None,
+            "coming": None,  # the client's next place, and its ticket there
         }
 
     def lease(self, session: dict[str, Any], asked: int | None, now: int) -> tuple[int, int]:
@@ -270,22 +235,28 @@ class Reference:
 
     def refresh(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> dict[str, Any]:
         """RFC 8656, 8.2."""
-        session = self.allocated(client, ask)
+        self.understood(ask)
+        session = self.resumed(client, ask) if self.is_resumed(ask) else self.allocated(client, ask)
         meant = (
             set(session["relays"]) if ask.family is None else {{1: 4, 2: 6}.get(ask.family)} & set(session["relays"])
         )
         if not meant:
             raise RefusalError(443)
+        home = next(name for name, one in self.sessions.items() if one is session)
         if ask.lifetime == 0:
             if meant == set(session["relays"]):
-                self.close(client, "refresh", now)
+                self.close(home, "refresh", now)
             else:
                 self.close_relay(session, meant.pop(), now)
             return {"lifetime": 0}
         lifetime, expires = self.lease(session, ask.lifetime, now)
         session["lives"] |= dict.fromkeys(meant, expires)
-        self.told.append(("refresh", client, ("lifetime", lifetime)))
-        return {"lifetime": lifetime}
+        self.told.append(("refresh", home, ("lifetime", lifetime)))
+        if not self.is_resumed(ask):
+            return {"lifetime": lifetime}
+        if session["coming"] is None or session["coming"][0] != client:
+            session["coming"] = client, self.draw(got.get("ticket", b""))
+        return {"lifetime": lifetime, "ticket": session["coming"][1]}
 
     def permit(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> dict[str, Any]:
         """CreatePermission (RFC 8656, 10.2): all of the peers, or none."""
@@ -352,7 +323,7 @@ class Reference:
             elif max(session["lives"].values()) <= now:
                 self.close(client, "expired", now, disconnect=True)
         for session in self.sessions.values():
-            for lapsed in [version for version, end in session["lives"].items() if end <= now]:
+            for lapsed in [each for each, end in session["lives"].items() if end <= now]:
                 self.close_relay(session, lapsed, now)
             session["permissions"] = {ip: end for ip, end in session["permissions"].items() if now < end}
             session["channels"] = {number: one for number, one in session["channels"].items() if now < one[1]}
@@ -433,14 +404,5 @@ class Reference:
             )
             for session in self.sessions.values()
         ]
-        return sorted([*live, *(([], [], []) for _ in self.connected - self.sessions.keys())], key=repr)
-
-
-def plain(peer: Endpoint) -> Endpoint:
-    """A v4-mapped IPv6 address is an IPv4 address."""
-    return peer[0].removeprefix("::ffff:") if "." in peer[0] else peer[0], peer[1]
-
-
-def version(endpoint: Endpoint) -> int:
-    """4 or 6."""
-    return 6 if ":" in endpoint[0] else 4
+        coming = {session["coming"][0] for session in self.sessions.values() if session["coming"]}
+        return sorted([*live, *(([], [], []) for _ in (self.connected | coming) - self.sessions.keys())], key=repr)

@@ -19,6 +19,7 @@ from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
 from model import reference as law
 from model.reference import SECOND, Answered, Ask, Reference
 
+TICKET = 0x8030  # RFC 8016
 REALM, SOFTWARE = "hairpin.test", "hairpin/test"
 START = 1000 * SECOND + 7
 RELAYS = {4: ("10.9.9.9", "192.0.2.1"), 6: ("2001:db8:1::1", "2001:db8:1::1")}
@@ -101,7 +102,7 @@ def rules_settings() -> Settings:
     """Every listener relays to both families."""
     relays = {version: RelayAddress(*pair) for version, pair in RELAYS.items()}
     listeners = tuple(ListenerSettings(Address(*address), relays) for _, address in LISTENERS)
-    return Settings(listeners, ports=(law.PORTS[0], law.PORTS[-1]), software=SOFTWARE)
+    return Settings(listeners, ports=(law.PORTS[0], law.PORTS[-1]), mobility=True, software=SOFTWARE)
 
 
 def chance() -> Callable[[int], int]:
@@ -127,6 +128,8 @@ def encode(ask: Ask, nonce: bytes) -> bytes:
         attributes.append((codec.LIFETIME, struct.pack("!I", ask.lifetime)))
     if ask.channel is not None:
         attributes.append((codec.CHANNEL_NUMBER, struct.pack("!HH", ask.channel, 0)))
+    if ask.ticket is not None:
+        attributes.append((TICKET, ask.ticket))
     if ask.flaw == "unknown attribute":
         attributes.append((0x7FFF, b"?"))
     if ask.flaw == "broken attribute":
@@ -167,6 +170,8 @@ def answered(message: codec.Answer) -> Answered:
             says["failed"] = (*says.get("failed", ()), (value[0], 100 * value[2] + value[3]))
         elif code == codec.LIFETIME:
             says["lifetime"] = int.from_bytes(value, "big")
+        elif code == TICKET:
+            says["ticket"] = value
         elif code == codec.UNKNOWN_ATTRIBUTES:
             says["unknown"] = struct.unpack(f"!{len(value) // 2}H", value)
         elif code in (codec.REALM, codec.NONCE, 0x8022):

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -30,6 +29,7 @@ from hairpin.stun import Address
 from hairpin.turn.effects import Notify
 from hairpin.turn.server import Server
 from model import reference as law
+from model.moves import Moves
 from model.reference import SECOND, Ask, Out
 from model.scenery import (
     CAROL,
@@ -68,7 +68,7 @@ def fail(error: Exception) -> None:
     raise error
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(Moves):
     """Draws what is done, does it to both, and compares."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Machine(RuleBasedStateMachine):
         self.engine = Engine(self.table, self.server, Authenticator(static, secrets), grants, lambda: self.table.now)
         self.told: list[Notify] = []
         self.ended = 0
-        self.engine.on_event = self.told.append
+        self.engine.on_event = self.note
         self.engine.on_failure = fail
         self.engine.on_ended = self.count_ended
         self.reference = the_law()
@@ -92,18 +92,28 @@ class Machine(RuleBasedStateMachine):
         self.tokens: list[bytes] = []
         self.transactions = count(1)
 
+    def note(self, notify: Notify) -> None:
+        """What is told, and where the client was by then."""
+        self.told.append(Notify(notify.kind, notify.session.view(), notify.data))
+
     def count_ended(self, notify: Notify, _: object) -> None:
         """A session whose last figures came."""
         self.ended += 1
 
     # What is done
 
-    @initialize(allocated=st.lists(st.tuples(clients, users, st.sampled_from([4, 6, 46])), min_size=1, max_size=5))
-    def begin(self, allocated: list[tuple[str, str, int]]) -> None:
-        """Some have allocated before: a relay of one family, or of both."""
-        for name, user, versions in allocated:
+    @initialize(
+        allocated=st.lists(
+            st.tuples(clients, users, st.sampled_from([4, 6, 46]), st.sampled_from([None, b"", b""])),
+            min_size=1,
+            max_size=5,
+        )
+    )
+    def begin(self, allocated: list[tuple[str, str, int, bytes | None]]) -> None:
+        """Some have allocated before: a relay of one family, or of both, with a ticket or without."""
+        for name, user, versions, ticket in allocated:
             family, additional = {4: (None, None), 6: (2, None), 46: (None, 2)}[versions]
-            self.ask(name, "allocate", user, transport=17, family=family, additional=additional)
+            self.ask(name, "allocate", user, transport=17, family=family, additional=additional, ticket=ticket)
 
     @rule(
         name=clients,
@@ -113,6 +123,7 @@ class Machine(RuleBasedStateMachine):
         additional=st.sampled_from([None] * 4 + [2, 2, 2, 1]),
         even=st.sampled_from([None] * 6 + [0, 1, 1]),
         lifetime=st.sampled_from([None, 0, 1, 601, 3600, 99999]),
+        ticket=st.sampled_from([None, None, b"", b"", b"", b"x"]),
         flaw=flaws,
         lag=lags,
         fingerprint=st.booleans(),
@@ -204,8 +215,9 @@ class Machine(RuleBasedStateMachine):
         attributes = [(codec.XOR_PEER_ADDRESS, mask(peer, transaction)), (codec.DATA_VALUE, payload)]
         message = build(codec.SEND | codec.INDICATION, transaction, attributes if whole else attributes[:1])
         self.reference.arrive(name)
+        out = self.arrive_with_data(name, message, whole)
         expected = self.reference.send(name, peer, payload, self.table.now) if whole else []
-        self.agree(self.arrive(name, message), expected)
+        self.agree(out, expected)
 
     @rule(who=who, index=st.integers(0, 3), port=st.sampled_from([4000, *law.PORTS]), payload=payloads)
     def send_to_permitted(self, who: int, index: int, port: int, payload: bytes) -> None:
@@ -217,12 +229,25 @@ class Machine(RuleBasedStateMachine):
     @rule(who=who, number=channels, payload=payloads)
     def channel_data(self, who: int, number: int, payload: bytes) -> None:
         """ChannelData, padded on a stream; on a channel that is, or was, bound, where there is one."""
-        name = self.pick(who)
-        bound = sorted(self.reference.sessions.get(name, {"channels": {}})["channels"])
+        self.send_channel(self.pick(who), number, payload)
+
+    def send_channel(self, name: str, number: int, payload: bytes) -> None:
+        """From that client."""
+        bound = sorted(self.reference.sessions.get(self.reference.home(name), {"channels": {}})["channels"])
         number = bound[number % len(bound)] if bound and number <= 0x4001 else number
         padding = bytes(-len(payload) % 4) if name in self.reference.streams else b""
         message = struct.pack("!HH", number, len(payload)) + payload + padding
-        self.agree(self.arrive(name, message), self.reference.send_channel(name, number, payload, self.table.now))
+        out = self.arrive_with_data(name, message, number >= 0x4000)
+        self.agree(out, self.reference.send_channel(name, number, payload, self.table.now))
+
+    def arrive_with_data(self, name: str, message: bytes, whole: bool) -> list[tuple[Address, Address, bytes]]:
+        """What leaves for it, if need be after the session that it is for has come there (RFC 8016, 3.2.2)."""
+        out = self.arrive(name, message)
+        if whole and self.reference.come(name):
+            assert out == []
+            self.drain()
+            out = self.table.outputs()
+        return out
 
     @precondition(lambda self: self.reference.owners())
     @rule(which=who, peer=friends | peers, known=st.booleans(), payload=payloads)
@@ -271,7 +296,7 @@ class Machine(RuleBasedStateMachine):
     def ask(self, name: str, method: str, user: str, lag: int = 0, flaw: str = "", **said: Any) -> None:
         """A new request of that user, or of whoever the session is."""
         if user == "own":
-            user = self.reference.sessions.get(name, {"user": "alice"})["user"]
+            user = self.reference.sessions.get(self.reference.home(name), {"user": "alice"})["user"]
         user = "nobody" if flaw == "unknown user" else user
         made = None if flaw in ("forged nonce", "no integrity") else self.nonces[name][1]
         transaction = next(self.transactions).to_bytes(12, "big")
@@ -365,7 +390,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_rules_remember_the_reference(self) -> None:
         """Sessions, and whose they are, their ends and their relays, and the count of each user and of ports."""
-        flows = self.flows()
+        flows, places = self.flows(), {place: name for name, place in CLIENTS.items()}
         assert flows.keys() == self.reference.sessions.keys()
         for name, known in self.reference.sessions.items():
             session = self.server.sessions[flows[name]]
@@ -375,6 +400,16 @@ class Machine(RuleBasedStateMachine):
             ]
             assert (session.identity.username, session.expires) == (known["user"], max(known["lives"].values()))
             assert session.ends == known["ends"]
+            coming = session.coming and (
+                places[session.coming.listener, endpoint(session.coming.client)],
+                session.coming.ticket,
+            )
+            assert (session.ticket, coming) == (known["ticket"], known["coming"])
+        tickets = [ticket for known in self.reference.sessions.values() for ticket in self.tickets(known) if ticket]
+        assert sorted(self.server.state.tickets) == sorted(tickets)
+        assert len(self.server.state.arriving) == sum(
+            known["coming"] is not None for known in self.reference.sessions.values()
+        )
         assert sum(self.server.state.users.values()) == len(self.reference.sessions)
         ports = self.server.ports_allocated(4) + self.server.ports_allocated(6)
         reserved = self.server.state.reservations
