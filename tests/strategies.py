@@ -22,6 +22,7 @@ VALUES = {
     Attribute.UNKNOWN_ATTRIBUTES: st.lists(st.integers(0, 65535), max_size=20).map(tuple),
     Attribute.CHANNEL_NUMBER: st.integers(0, 65535),
     Attribute.LIFETIME: numbers,
+    Attribute.CONNECTION_ID: numbers,
     Attribute.DATA: st.binary(max_size=1500),
     Attribute.REQUESTED_TRANSPORT: st.integers(0, 255),
     Attribute.REQUESTED_ADDRESS_FAMILY: st.integers(0, 255),

@@ -8,6 +8,7 @@ use hairpin_proto::flow::Flow;
 use hairpin_proto::path::Ask;
 use rustix::event::{eventfd, EventfdFlags};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,10 +25,37 @@ pub enum Event {
     /// A session is expected on this flow, and the first of its data came; or (true) a mobile client's stream ended, and its
     /// session stays.
     Moving(Flow, bool),
+    /// What became of a TCP connection of a flow's allocation, which its peer's address names.
+    Peer(Flow, SocketAddr, Change),
     /// A command with a token was carried out; no counters where the flow was gone.
     Acknowledged(u64, Option<Counters>),
     /// A worker's figures.
     Totals(Box<Totals>),
+}
+
+/// What becomes of a TCP connection to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A peer with a permission connected.
+    Arrived,
+    /// The connection that was asked for is there.
+    Connected,
+    /// It is not, and will not be.
+    Failed,
+    /// It is over.
+    Closed,
+}
+
+impl Change {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Change::Arrived => "arrived",
+            Change::Connected => "connected",
+            Change::Failed => "failed",
+            Change::Closed => "closed",
+        }
+    }
 }
 
 /// A worker's figures: sessions that live or lived, strangers, drops by reason.

@@ -6,6 +6,7 @@ use crate::outbox::{Framed, Route};
 use crate::worker::Worker;
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
+use hairpin_proto::message::method;
 use hairpin_proto::mobility::{Held, AWAY};
 use hairpin_proto::path::{Arrival, Ask, Framing, Head, Verdict};
 use std::net::SocketAddr;
@@ -76,8 +77,11 @@ impl Worker {
 
     fn ask(&mut self, ask: Ask) {
         let (slot, fresh) = (ask.flow.slot(), ask.fresh);
-        if !self.shared.events.ask(ask) {
-            self.table.unask(slot, fresh);
+        let binding = (ask.message.method() == method::CONNECTION_BIND).then(|| *ask.message.transaction());
+        match (self.shared.events.ask(ask), binding) {
+            (true, Some(transaction)) => self.hold_stream(slot, transaction),
+            (true, None) => {}
+            (false, _) => self.table.unask(slot, fresh),
         }
     }
 

@@ -2,10 +2,12 @@
 
 use crate::events::Bell;
 use crate::sockets::RelaySocket;
+use crate::stream::Stream;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use hairpin_proto::flow::Flow;
-use hairpin_proto::session::Session;
+use hairpin_proto::session::{Reach, Relay, Session};
 use hairpin_proto::table::Command;
+use rustix::fd::OwnedFd;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub enum Letter {
     Await(Flow),
     /// A session moves to this flow; none where it ended before.
     Arrive(Flow, Option<Box<Session<RelaySocket>>>),
+    /// A command about TCP connections to peers.
+    Peers(Flow, PeerCommand),
     /// Read the worker's figures.
     Totals(u64),
     /// Requests a second of each session.
@@ -30,6 +34,22 @@ pub enum Letter {
     Tls(u16, Arc<rustls::ServerConfig>),
     /// End the thread.
     Stop,
+}
+
+/// What concerns a TCP allocation, or a connection of it, which its peer's address names (RFC 6062).
+pub enum PeerCommand {
+    /// The allocation's relay, and how many connections it may have.
+    Listen(Relay<RelaySocket>, usize),
+    /// Connect to a peer.
+    Connect(SocketAddr, Reach),
+    /// Close a connection.
+    Disconnect(SocketAddr),
+    /// Answer the client, and hand its stream over to a connection of another flow.
+    Join(Box<[u8]>, Flow, SocketAddr),
+    /// A client of this server connects, as from its relayed transport address.
+    Arrive(SocketAddr, OwnedFd),
+    /// A data connection for a peer; None where its client has left.
+    Bind(SocketAddr, Option<Box<Stream>>),
 }
 
 /// A payload for a session of another worker, whose owner makes its own checks.

@@ -3,7 +3,7 @@
 use crate::certificates::Certificate;
 use crate::events::Event;
 use crate::events::Events;
-use crate::mailbox::{Letter, Mailbox};
+use crate::mailbox::{Letter, Mailbox, PeerCommand};
 use crate::schedule;
 use crate::sockets::{self, Bound, RelaySocket};
 use crate::tls;
@@ -128,11 +128,8 @@ impl Server {
 
     /// Post a command to the flow's owner; a token that is not 0 is acknowledged, also where there is no such worker.
     pub fn post(&self, flow: Flow, command: Command<RelaySocket>, token: u64) {
-        match self.shared.mailboxes.get(flow.worker()) {
-            Some(mailbox) if self.held => mailbox.drop_in(Letter::Command(flow, command, token)),
-            Some(mailbox) => mailbox.post(Letter::Command(flow, command, token)),
-            None if token != 0 => self.shared.events.tell(Event::Acknowledged(token, None)),
-            None => {}
+        if !self.put(flow, Letter::Command(flow, command, token)) && token != 0 {
+            self.shared.events.tell(Event::Acknowledged(token, None));
         }
     }
 
@@ -196,6 +193,32 @@ impl Server {
         self.reserved.extend(sibling);
         self.post(flow, Command::OpenRelay(Relay { external, deadline, socket }), 0);
         Ok(())
+    }
+
+    /// The same for TCP: it listens at once, and has so many connections at most.
+    pub fn listen(&self, flow: Flow, bind: SocketAddr, external: SocketAddr, lease: (u64, usize)) -> io::Result<()> {
+        let socket = RelaySocket::listen(bind)?;
+        if !self.shared.context.index.claim(external, flow) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        let (deadline, connections) = lease;
+        self.tell(flow, PeerCommand::Listen(Relay { external, deadline, socket }, connections));
+        Ok(())
+    }
+
+    /// Post a command about TCP connections to the flow's owner.
+    pub fn tell(&self, flow: Flow, command: PeerCommand) {
+        self.put(flow, Letter::Peers(flow, command));
+    }
+
+    /// False where there is no such worker.
+    fn put(&self, flow: Flow, letter: Letter) -> bool {
+        match self.shared.mailboxes.get(flow.worker()) {
+            Some(mailbox) if self.held => mailbox.drop_in(letter),
+            Some(mailbox) => mailbox.post(letter),
+            None => return false,
+        }
+        true
     }
 
     /// Close the socket of a port that was reserved.

@@ -11,6 +11,7 @@ pub const LISTENER_BUFFER: usize = 4 << 20;
 const RELAY_BUFFER: usize = 1 << 20;
 const BACKLOG: i32 = 1024;
 const ETHERNET_MTU: usize = 1500;
+const RELAY_BACKLOG: i32 = 64;
 
 /// The socket of one relayed transport address.
 pub struct RelaySocket(pub OwnedFd);
@@ -24,10 +25,42 @@ impl RelaySocket {
         Ok(Self(socket.into()))
     }
 
+    /// Listen on one for TCP (RFC 6062, section 5.1); it is first bound alone, so that a port that another holds is found out.
+    pub fn listen(address: SocketAddr) -> io::Result<Self> {
+        bound_alone(address, Type::STREAM)?;
+        let socket = bound_again(address)?;
+        socket.listen(RELAY_BACKLOG)?;
+        Ok(Self(socket.into()))
+    }
+
     /// The descriptor.
     pub fn raw(&self) -> RawFd {
         self.0.as_raw_fd()
     }
+}
+
+/// Begin to connect to a peer from a relayed transport address that listens (RFC 6062, section 5.2).
+pub fn connect(relay: &RelaySocket, peer: SocketAddr) -> io::Result<OwnedFd> {
+    let address = rustix::net::getsockname(&relay.0)?;
+    let address = SocketAddr::try_from(address).map_err(|_| io::ErrorKind::AddrNotAvailable)?;
+    let socket = bound_again(address)?;
+    stream_options(&socket)?;
+    match socket.connect(&SockAddr::from(peer)) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}
+
+/// Two sockets that are one another's peer, for clients of this server that meet.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (one, other) = Socket::pair(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    Ok((one.into(), other.into()))
+}
+
+/// What an accepted connection needs: to wait for nobody, and for no more bytes either.
+pub fn stream_options(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)
 }
 
 /// A listener of each worker on one address.
@@ -60,19 +93,27 @@ fn bound_alone(address: SocketAddr, kind: Type) -> io::Result<SocketAddr> {
 }
 
 fn listener(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    if kind == Type::STREAM {
+        let socket = bound_again(address)?;
+        socket.listen(BACKLOG)?;
+        return Ok(socket);
+    }
     let socket = open(address, kind)?;
     socket.set_reuse_port(true)?;
-    if kind == Type::STREAM {
-        socket.set_reuse_address(true)?;
-        socket.bind(&SockAddr::from(address))?;
-        socket.listen(BACKLOG)?;
-    } else {
-        datagram_options(&socket, address, LISTENER_BUFFER);
-        if address.ip().is_unspecified() {
-            set_option(&socket, address, (libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO), 1)?;
-        }
-        socket.bind(&SockAddr::from(address))?;
+    datagram_options(&socket, address, LISTENER_BUFFER);
+    if address.ip().is_unspecified() {
+        set_option(&socket, address, (libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO), 1)?;
     }
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket)
+}
+
+/// A TCP socket on an address that others of this process are bound to as well.
+fn bound_again(address: SocketAddr) -> io::Result<Socket> {
+    let socket = open(address, Type::STREAM)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&SockAddr::from(address))?;
     Ok(socket)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::opening::Opening;
 use crate::outbox::Framed;
+use crate::splice::Side;
 use crate::tls::{Plain, Tls, CIPHERTEXT};
 use hairpin_proto::counters::Reason;
 use rustix::event::epoll::EventFlags;
@@ -47,6 +48,8 @@ pub struct Stream {
     pub opening: Opening,
     /// What lies between them and the socket.
     pub layer: Layer,
+    /// The ConnectionBind that waits for its answer: nothing is read meanwhile, for it may be raw data (RFC 6062, section 5.4).
+    pub binding: Option<[u8; 12]>,
     partial: Vec<u8>,
     partial_since: u64,
     queue: Vec<u8>,
@@ -74,6 +77,7 @@ impl Stream {
             layer: Layer::Plain,
             stranger_since: Some(now),
             watched: EventFlags::IN,
+            binding: None,
             partial: Vec::new(),
             partial_since: now,
             queue: Vec::new(),
@@ -181,12 +185,27 @@ impl Stream {
         }
     }
 
+    /// What was received and not yet judged, and what is not yet sent: both belong to the data connection that this becomes.
+    pub fn strip(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let unsent = self.queue.split_off(self.sent);
+        (self.queue, self.sent) = (Vec::new(), 0);
+        (std::mem::take(&mut self.partial), unsent)
+    }
+
     /// Why the connection is to be closed at `now`, if it is.
     pub fn overdue(&self, now: u64) -> Option<&'static str> {
         if self.stranger_since.is_some_and(|since| now >= since + PATIENCE) {
             return Some("unauthenticated");
         }
         (!self.partial.is_empty() && now >= self.partial_since + PATIENCE).then_some("half message")
+    }
+
+    /// What epoll shall watch it for, after a write with this outcome.
+    pub fn wants(&self, outcome: &Flow) -> EventFlags {
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, self.binding.is_none());
+        flags.set(EventFlags::OUT, *outcome == Flow::Waiting);
+        flags
     }
 
     /// What was sent is moved out of the way once it is the larger part.
@@ -196,5 +215,41 @@ impl Stream {
             self.sent = 0;
         }
         Flow::Waiting
+    }
+}
+
+impl Side for Stream {
+    fn receive(&mut self, input: &mut [u8]) -> io::Result<Plain> {
+        match self.layer {
+            Layer::Plain => self.socket.receive(input),
+            Layer::Tls(_) => {
+                let (plain, spare) = input.split_at_mut(input.len() - CIPHERTEXT);
+                self.read(plain, spare, plain.len()).map_err(|_| ErrorKind::InvalidData.into())
+            }
+        }
+    }
+
+    fn deliver(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.layer {
+            Layer::Plain => self.socket.deliver(bytes),
+            Layer::Tls(tls) => tls.send(&self.socket, bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.layer {
+            Layer::Plain => Ok(()),
+            Layer::Tls(tls) => tls.send(&self.socket, &[]).map(drop),
+        }
+    }
+
+    fn shut(&mut self) -> io::Result<()> {
+        match &mut self.layer {
+            Layer::Plain => self.socket.shut(),
+            Layer::Tls(tls) => {
+                tls.close();
+                Ok(())
+            }
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::opening::Opening;
 use crate::outbox::Framed;
-use crate::stream::{End, Flow, Stream};
+use crate::stream::{End, Flow as Outcome, Stream};
 use crate::tls::CIPHERTEXT;
 use crate::worker::{Token, Worker};
 use hairpin_proto::channel_data::{frame_length, Frame};
 use hairpin_proto::counters::Reason;
-use hairpin_proto::flow::{FiveTuple, Transport};
+use hairpin_proto::flow::{FiveTuple, Flow, Transport};
 use hairpin_proto::limiter;
 use hairpin_proto::path::{Arrival, LARGEST_REQUEST};
 use rustix::event::epoll;
@@ -133,7 +133,7 @@ impl Worker {
                     }
                 }
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
-                    return self.rest_listener(listener);
+                    return self.rest(Token::Listener(listener as u32));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(_) => {}
@@ -172,10 +172,15 @@ impl Worker {
         let mut input = std::mem::take(&mut self.input);
         let read = self.read_frames(place, &mut input);
         self.input = input;
-        match read {
-            Ok(()) => {}
-            Err(End::Disconnected) => self.close_stream(place, "disconnected"),
-            Err(End::Refused(reason)) => {
+        if let Err(end) = read {
+            self.end_stream(place, end);
+        }
+    }
+
+    fn end_stream(&mut self, place: u32, end: End) {
+        match end {
+            End::Disconnected => self.close_stream(place, "disconnected"),
+            End::Refused(reason) => {
                 let slot = self.streams.get(place).map(|stream| stream.slot);
                 self.table.drop_from(slot, reason);
                 self.close_stream(place, reason.name());
@@ -188,6 +193,9 @@ impl Worker {
             return Ok(());
         }
         let Some(stream) = self.streams.get(place) else { return Ok(()) };
+        if stream.binding.is_some() {
+            return Err(End::Disconnected); // it was not to be read: the kernel says that nobody is there any more
+        }
         if stream.is_handshaking() {
             let Some(left) = self.handshakes.checked_sub(1) else { return Ok(()) };
             self.handshakes = left;
@@ -198,12 +206,9 @@ impl Worker {
         let plain = stream.read(&mut input[kept..], spare, READ)?;
         let whole = &input[..kept + plain.count];
         let used = self.judge_frames(place, slot, whole)?;
-        let now = self.now;
-        if let Some(stream) = self.streams.get(place) {
-            stream.keep_partial(&whole[used..], now, used > 0 || kept == 0);
-            if stream.is_waiting() {
-                self.streams.waiting.push(place);
-            }
+        self.keep_partial(place, &whole[used..], used > 0 || kept == 0);
+        if self.streams.get(place).is_some_and(|stream| stream.is_waiting()) {
+            self.streams.waiting.push(place);
         }
         if plain.over {
             return Err(End::Disconnected);
@@ -211,14 +216,19 @@ impl Worker {
         Ok(())
     }
 
+    fn keep_partial(&mut self, place: u32, rest: &[u8], progress: bool) {
+        let now = self.now;
+        if let Some(stream) = self.streams.get(place) {
+            stream.keep_partial(rest, now, progress);
+        }
+    }
+
     fn judge_frames(&mut self, place: u32, slot: u32, whole: &[u8]) -> Result<usize, End> {
         let Some(five_tuple) = self.table.session(slot).map(|session| session.five_tuple) else { return Ok(0) };
         let arrival = Arrival { five_tuple, transport: Transport::Tcp, slot: Some(slot) };
         let mut used = 0;
         loop {
-            let next = frame_length(&whole[used..]);
-            let next = if self.is_no_request(place, whole[used..].first(), next) { Frame::Broken } else { next };
-            match next {
+            match self.next_frame(place, &whole[used..]) {
                 Frame::Length(length) if used + length <= whole.len() => {
                     self.packet_from_elsewhere(&arrival, &whole[used..used + length]);
                     used += length;
@@ -229,22 +239,70 @@ impl Worker {
         }
     }
 
-    /// Whether a stranger sends what is no request: ChannelData (as HTTP looks here), or too much.
-    fn is_no_request(&mut self, place: u32, first: Option<&u8>, next: Frame) -> bool {
-        let stranger = self.streams.get(place).is_some_and(|stream| stream.stranger_since.is_some());
-        let channel_data = first.is_some_and(|first| first >> 6 == 1);
-        stranger && (channel_data || matches!(next, Frame::Length(length) if length > STRANGERS_FRAME))
+    /// The frame that begins here. A stranger's is broken where it is no request: ChannelData (as HTTP looks here), or too much.
+    fn next_frame(&mut self, place: u32, rest: &[u8]) -> Frame {
+        let next = frame_length(rest);
+        let Some(stream) = self.streams.get(place).filter(|stream| stream.stranger_since.is_some()) else {
+            return next;
+        };
+        let channel_data = rest.first().is_some_and(|first| first >> 6 == 1);
+        match next {
+            _ if stream.binding.is_some() => Frame::NeedMore,
+            _ if channel_data => Frame::Broken,
+            Frame::Length(length) if length > STRANGERS_FRAME => Frame::Broken,
+            next => next,
+        }
+    }
+
+    /// Judge nothing behind a stranger's ConnectionBind until that is answered: it may be raw data (RFC 6062, section 5.4).
+    pub(crate) fn hold_stream(&mut self, slot: u32, transaction: [u8; 12]) {
+        let Some(place) = self.table.session(slot).and_then(|session| session.connection) else { return };
+        if let Some(stream) = self.streams.get(place).filter(|stream| stream.stranger_since.is_some()) {
+            stream.binding = Some(transaction);
+            self.write_stream(place);
+        }
+    }
+
+    /// The ConnectionBind was refused: what is behind it are frames. None answers whatever was asked.
+    pub(crate) fn resume_stream(&mut self, slot: u32, answered: Option<[u8; 12]>) {
+        let Some(place) = self.table.session(slot).and_then(|session| session.connection) else { return };
+        let Some(stream) = self.streams.get(place) else { return };
+        if stream.binding.is_none() || answered.is_some_and(|transaction| stream.binding != Some(transaction)) {
+            return;
+        }
+        stream.binding = None;
+        let mut input = std::mem::take(&mut self.input);
+        let kept = stream.take_partial(&mut input);
+        match self.judge_frames(place, slot, &input[..kept]) {
+            Ok(used) => self.keep_partial(place, &input[used..kept], true),
+            Err(end) => self.end_stream(place, end),
+        }
+        self.input = input;
+        self.write_stream(place);
+    }
+
+    /// Take a stream out whose ConnectionBind is answered with success: it is a data connection from here on.
+    pub(crate) fn take_stream(&mut self, client: Flow, answer: &[u8]) -> Option<Box<Stream>> {
+        let slot = self.table.slot(client)?;
+        let (five_tuple, place) = self.table.session(slot).map(|session| (session.five_tuple, session.connection))?;
+        self.streams.get(place?)?.binding.take()?;
+        let mut stream = self.streams.take(place?, five_tuple.client.ip())?;
+        let _ = epoll::delete(&self.epoll, &stream.socket);
+        stream.watched = epoll::EventFlags::empty();
+        stream.push(Framed { head: &[], body: answer, padding: 0 }, true);
+        self.table.book(Some(slot)).send(answer.len());
+        self.table.remove(slot);
+        Some(Box::new(stream))
     }
 
     /// Write to a client that could not take all before.
     pub(crate) fn write_stream(&mut self, place: u32) {
         let Some(stream) = self.streams.get(place) else { return };
         let outcome = stream.write();
-        let flags = match outcome {
-            Flow::Over(reason) => return self.close_stream(place, reason),
-            Flow::Idle => epoll::EventFlags::IN,
-            Flow::Waiting => epoll::EventFlags::IN | epoll::EventFlags::OUT,
-        };
+        let flags = stream.wants(&outcome);
+        if let Outcome::Over(reason) = outcome {
+            return self.close_stream(place, reason);
+        }
         if stream.watched != flags {
             stream.watched = flags;
             let data = Token::Stream(place).data();
@@ -289,6 +347,7 @@ impl Worker {
         if self.table.leave(slot) {
             return self.shared.events.tell(crate::events::Event::Moving(flow, true));
         }
+        self.end_peers(slot);
         if let Some((counters, _relays)) = self.table.remove(slot) {
             if known {
                 self.shared.events.tell(crate::events::Event::Closed(flow, reason, counters));

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::events::{Event, Events, Totals};
 use crate::mailbox::{Letter, Mailbox};
 use crate::outbox::Outbox;
+use crate::peers::Peers;
 use crate::sockets::RelaySocket;
 use crate::streams::{Streams, INPUT};
 use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
@@ -77,6 +78,12 @@ pub enum Token {
     Relay(u32, Family),
     /// A TCP client, by its place.
     Stream(u32),
+    /// A TCP relay of a slot.
+    TcpRelay(u32, Family),
+    /// A TCP connection to a peer, by its place.
+    Peer(u32),
+    /// The data connection that is bound to one, by its place.
+    Data(u32),
 }
 
 impl Token {
@@ -88,6 +95,10 @@ impl Token {
             Token::Relay(slot, Family::V4) => (2, slot),
             Token::Relay(slot, Family::V6) => (3, slot),
             Token::Stream(place) => (4, place),
+            Token::TcpRelay(slot, Family::V4) => (5, slot),
+            Token::TcpRelay(slot, Family::V6) => (6, slot),
+            Token::Peer(place) => (7, place),
+            Token::Data(place) => (8, place),
         };
         epoll::EventData::new_u64((kind << 32) | u64::from(place))
     }
@@ -99,6 +110,10 @@ impl Token {
             2 => Token::Relay(place, Family::V4),
             3 => Token::Relay(place, Family::V6),
             4 => Token::Stream(place),
+            5 => Token::TcpRelay(place, Family::V4),
+            6 => Token::TcpRelay(place, Family::V6),
+            7 => Token::Peer(place),
+            8 => Token::Data(place),
             _ => Token::Mailbox,
         }
     }
@@ -111,6 +126,7 @@ pub struct Worker {
     pub(crate) epoll: OwnedFd,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) streams: Streams,
+    pub(crate) peers: Peers,
     pub(crate) batch: Batch,
     pub(crate) outbox: Outbox,
     pub(crate) scratch: Vec<u8>,
@@ -120,7 +136,7 @@ pub struct Worker {
     pub(crate) handshakes: usize,
     pub(crate) indications: u128,
     pub(crate) awaited: HashMap<Flow, Vec<(Command<RelaySocket>, u64)>>,
-    resting: Vec<usize>,
+    resting: Vec<Token>,
     number: usize,
     ticked: u64,
 }
@@ -134,6 +150,7 @@ impl Worker {
             shared,
             listeners,
             streams: Streams::default(),
+            peers: Peers::default(),
             batch: Batch::new(),
             outbox: Outbox::new(),
             scratch: Vec::new(),
@@ -157,7 +174,7 @@ impl Worker {
     pub fn run(mut self) {
         let mut ready = Vec::with_capacity(EVENTS);
         loop {
-            let idle = self.streams.is_empty() && self.resting.is_empty();
+            let idle = self.streams.is_empty() && self.resting.is_empty() && self.peers.is_idle();
             let timeout = if idle { None } else { Some(&TICK) };
             ready.clear();
             // Interrupted: nothing is ready, and the next round asks again.
@@ -195,6 +212,9 @@ impl Worker {
                     self.read_stream(place);
                 }
             }
+            Token::TcpRelay(slot, family) => self.accept_peers(slot, family),
+            Token::Peer(place) => self.serve_peer(place, flags),
+            Token::Data(place) => self.serve_data(place, flags),
         }
         true
     }
@@ -256,6 +276,7 @@ impl Worker {
                     self.awaited.entry(flow).or_default();
                 }
                 Letter::Arrive(flow, session) => self.arrive(flow, session),
+                Letter::Peers(flow, command) => self.peer_command(flow, command),
                 Letter::Totals(token) => self.tell_totals(token),
                 Letter::SessionRate(rate) => self.table.set_session_rate(rate),
                 Letter::Tls(index, settings) => self.set_tls(index, settings),
@@ -291,13 +312,16 @@ impl Worker {
         if matches!(command, Command::Counters) || relaying && closes {
             self.flush(); // what was counted as sent has been, and no socket closes with packets waiting
         }
-        let installs = matches!(command, Command::InstallKey(..));
+        let (installs, answered) = (matches!(command, Command::InstallKey(..)), answered(&command));
         let outcome = self.table.apply(flow, command, self.now, &mut self.scratch);
         let counters = match outcome {
             Outcome::Opened(slot, family) => return self.watch_relay(slot, family),
             Outcome::Done if installs => return self.set_stranger(flow.slot(), None),
             Outcome::Done | Outcome::Shut(_) => None,
-            Outcome::Send(slot) => return self.send_scratch(slot),
+            Outcome::Send(slot) => {
+                self.send_scratch(slot);
+                return self.resume_stream(slot, answered);
+            }
             Outcome::Counters(counters) => Some(counters),
             Outcome::Closed(counters, _relays, connection) => {
                 self.closed(flow.slot(), connection);
@@ -316,9 +340,13 @@ impl Worker {
 
     /// After a session ended: its connection is closed too, or begins again as a stranger's.
     pub(crate) fn closed(&mut self, slot: u32, connection: Option<(u32, IpAddr)>) {
+        self.end_peers(slot);
         match connection {
             Some((place, ip)) => self.drop_stream(place, ip),
-            None => self.set_stranger(slot, Some(self.now)),
+            None => {
+                self.set_stranger(slot, Some(self.now));
+                self.resume_stream(slot, None);
+            }
         }
     }
 
@@ -341,11 +369,19 @@ impl Worker {
         epoll::add(&self.epoll, socket, token.data(), flags).is_ok()
     }
 
-    /// A listener rests until the next tick.
-    pub(crate) fn rest_listener(&mut self, place: usize) {
-        if let Some(listener) = self.listeners.get(place) {
-            let _ = epoll::delete(&self.epoll, &listener.socket);
-            self.resting.push(place);
+    /// Who listens rests until the next tick.
+    pub(crate) fn rest(&mut self, token: Token) {
+        if let Some(socket) = self.listening(token) {
+            let _ = epoll::delete(&self.epoll, socket);
+            self.resting.push(token);
+        }
+    }
+
+    fn listening(&self, token: Token) -> Option<BorrowedFd<'_>> {
+        match token {
+            Token::Listener(place) => self.listeners.get(place as usize).map(|listener| listener.socket.as_fd()),
+            Token::TcpRelay(slot, family) => Some(self.table.session(slot)?.tcp_relays.get(family)?.socket.0.as_fd()),
+            _ => None,
         }
     }
 
@@ -355,10 +391,11 @@ impl Worker {
         }
         self.ticked = self.now;
         self.close_overdue();
-        for place in std::mem::take(&mut self.resting) {
-            let Some(listener) = self.listeners.get(place) else { continue };
-            if !self.watch(listener.socket.as_fd(), Token::Listener(place as u32), epoll::EventFlags::IN) {
-                self.resting.push(place);
+        self.carry_paused();
+        for token in std::mem::take(&mut self.resting) {
+            let Some(socket) = self.listening(token) else { continue };
+            if !self.watch(socket, token, epoll::EventFlags::IN) {
+                self.resting.push(token);
             }
         }
     }
@@ -393,5 +430,14 @@ impl Worker {
 
     fn mailbox(&self) -> &Mailbox {
         &self.shared.mailboxes[self.number]
+    }
+}
+
+/// The transaction that a command answers.
+fn answered<S>(command: &Command<S>) -> Option<[u8; 12]> {
+    match command {
+        Command::Reply(bytes) => bytes.get(8..20)?.try_into().ok(),
+        Command::Challenge(message) => Some(*message.transaction()),
+        _ => None,
     }
 }

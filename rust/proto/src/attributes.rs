@@ -117,6 +117,7 @@ attributes! {
     (RESERVATION_TOKEN, 0x0022, Wire::Exactly(8), "Names a relay port that is held for a later allocation."),
     (PADDING, 0x0026, Wire::Bytes, "Bytes that make a message larger than a link carries whole."),
     (RESPONSE_PORT, 0x0027, Wire::Port, "The port of the client that the answer is wanted at."),
+    (CONNECTION_ID, 0x002A, Wire::U32, "The peer connection that a data connection is for."),
     (ADDITIONAL_ADDRESS_FAMILY, 0x8000, Wire::First8, "A relay of this family is wanted beside that of IPv4: 2 is IPv6."),
     (ADDRESS_ERROR_CODE, 0x8001, Wire::FamilyError, "Why there is no relay of one of two families."),
     (SOFTWARE, 0x8022, PHRASE, "The name of the sender's software."),

@@ -22,6 +22,20 @@ impl Counters {
         self.received_packets += 1;
     }
 
+    /// Count what one read of a stream gave, if anything.
+    pub fn receive_some(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.receive(bytes);
+        }
+    }
+
+    /// Count what a stream took at once, if anything.
+    pub fn send_some(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.send(bytes);
+        }
+    }
+
     /// Take back a packet that turned out to be another's.
     pub fn unreceive(&mut self, bytes: usize) {
         self.received_bytes = self.received_bytes.saturating_sub(bytes as u64);

@@ -131,6 +131,13 @@ impl Bucket {
         }
         pays
     }
+
+    /// Takes what was used before its amount was known; what is missing is paid for afterwards.
+    pub fn spend(&mut self, amount: u64) {
+        if self.rate != 0 {
+            self.level -= i128::from(amount) * i128::from(SECOND);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 /// The size of the header (RFC 8489, section 5).
 pub const HEADER: usize = 20;
 
-/// The methods of STUN and TURN (RFC 8489, section 18.2; RFC 8656, section 17).
+/// The methods of STUN and TURN (RFC 8489, section 18.2; RFC 8656, section 17; RFC 6062, section 6.1).
 pub mod method {
     /// RFC 8489, section 2.
     pub const BINDING: u16 = 0x001;
@@ -30,6 +30,12 @@ pub mod method {
     pub const CREATE_PERMISSION: u16 = 0x008;
     /// RFC 8656, section 12.
     pub const CHANNEL_BIND: u16 = 0x009;
+    /// RFC 6062, section 4.3.
+    pub const CONNECT: u16 = 0x00A;
+    /// RFC 6062, section 4.3.
+    pub const CONNECTION_BIND: u16 = 0x00B;
+    /// RFC 6062, section 4.4.
+    pub const CONNECTION_ATTEMPT: u16 = 0x00C;
 }
 
 /// The class of a message (RFC 8489, section 5).

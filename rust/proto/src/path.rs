@@ -20,6 +20,16 @@ const LARGEST_DATAGRAM: usize = 65_507;
 /// No request that a client makes is larger; what waits for the rules must not be.
 pub const LARGEST_REQUEST: usize = 4096;
 
+/// The methods that Python judges.
+const FOR_PYTHON: [u16; 6] = [
+    method::ALLOCATE,
+    method::REFRESH,
+    method::CREATE_PERMISSION,
+    method::CHANNEL_BIND,
+    method::CONNECT,
+    method::CONNECTION_BIND,
+];
+
 /// A message from a client: where it came from, and the slot of its session if it has one.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
@@ -193,9 +203,7 @@ impl<S> Table<S> {
             // A client may keep its binding alive with these (RFC 8489, section 6.3.2).
             (Kind::Indication, method::BINDING) => Ok(Verdict::Drop),
             (Kind::Request, method::BINDING) => self.binding(at, &message, now, scratch),
-            (Kind::Request, method::ALLOCATE | method::REFRESH | method::CREATE_PERMISSION | method::CHANNEL_BIND) => {
-                self.request(at, &message, now, scratch)
-            }
+            (Kind::Request, method) if FOR_PYTHON.contains(&method) => self.request(at, &message, now, scratch),
             _ => Err(Reason::Unexpected),
         }
     }
@@ -230,7 +238,7 @@ impl<S> Table<S> {
     }
 
     /// An address of ours is a live relay or nothing; only `Both` lets its other ports be peers, and never a closed one.
-    fn destination(&self, reach: Reach, peer: SocketAddr) -> Result<Option<Flow>, Reason> {
+    pub fn destination(&self, reach: Reach, peer: SocketAddr) -> Result<Option<Flow>, Reason> {
         if reach == Reach::Outside {
             return Ok(None);
         }

@@ -100,6 +100,8 @@ pub struct Session<S> {
     pub credentials: Option<Credentials>,
     /// There once it has allocated.
     pub relays: Relays<S>,
+    /// There instead where it is a TCP allocation (RFC 6062): packets find no relay then.
+    pub tcp_relays: Relays<S>,
     /// Its traffic.
     pub counters: Counters,
     /// Requests a second.
@@ -128,6 +130,7 @@ impl<S> Session<S> {
             asked: false,
             credentials: None,
             relays: Relays([None, None]),
+            tcp_relays: Relays([None, None]),
             counters: Counters::default(),
             requests: Bucket::new(request_rate),
             uplink: Bucket::new(0),
@@ -158,14 +161,32 @@ impl<S> Session<S> {
 
     /// Give the relay of a family another deadline.
     pub fn extend(&mut self, family: Family, deadline: u64) {
-        if let Some(relay) = &mut self.relays.0[family as usize] {
-            relay.deadline = deadline;
+        for relays in [&mut self.relays, &mut self.tcp_relays] {
+            if let Some(relay) = &mut relays.0[family as usize] {
+                relay.deadline = deadline;
+            }
         }
     }
 
     /// Take the relay of a family away.
     pub fn shut(&mut self, family: Family) -> Option<Relay<S>> {
-        self.relays.0[family as usize].take()
+        let place = family as usize;
+        self.relays.0[place].take().or_else(|| self.tcp_relays.0[place].take())
+    }
+
+    /// Install a TCP relay; one whose family has a relay already comes back.
+    pub fn listen(&mut self, relay: Relay<S>) -> Option<Relay<S>> {
+        let place = relay.family() as usize;
+        if self.relays.0[place].is_some() || self.tcp_relays.0[place].is_some() {
+            return Some(relay);
+        }
+        self.tcp_relays.0[place] = Some(relay);
+        None
+    }
+
+    /// The TCP relay of a family while its lease runs.
+    pub fn live_tcp_relay(&self, family: Family, now: u64) -> Option<&Relay<S>> {
+        self.tcp_relays.get(family).filter(|relay| now < relay.deadline)
     }
 
     /// The permission for a peer while its lease runs.

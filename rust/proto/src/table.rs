@@ -192,6 +192,22 @@ impl<S> Table<S> {
         Some(session)
     }
 
+    /// A relay of a TCP allocation, where the flow has none of its family yet; its slot.
+    pub fn listen(&mut self, flow: Flow, relay: Relay<S>) -> Option<u32> {
+        let slot = self.slot(flow);
+        let refused = match slot.and_then(|slot| self.session_mut(slot)) {
+            Some(session) => session.listen(relay),
+            None => Some(relay),
+        };
+        match refused {
+            None => slot,
+            Some(relay) => {
+                self.context.index.release(relay.external, flow);
+                None
+            }
+        }
+    }
+
     /// Carry out a command for a flow.
     pub fn apply(&mut self, flow: Flow, command: Command<S>, now: u64, scratch: &mut Vec<u8>) -> Outcome<S> {
         let Some(slot) = self.slot(flow) else { return self.discard(flow, command) };
@@ -304,7 +320,7 @@ impl<S> Table<S> {
     }
 
     pub(crate) fn account(&mut self, flow: Flow, session: Session<S>) -> (Counters, Relays<S>) {
-        for relay in session.relays.iter() {
+        for relay in session.relays.iter().chain(session.tcp_relays.iter()) {
             self.context.index.release(relay.external, flow);
         }
         self.keep_figures(&session);

@@ -3,6 +3,7 @@
 use crate::address::Address;
 use crate::listener::{shown, Listener, Shown};
 use crate::options::Options;
+use hairpin_io::mailbox::PeerCommand;
 use hairpin_io::server::{Listeners, Server};
 use hairpin_io::sockets::RelaySocket;
 use hairpin_proto::flow::Flow;
@@ -33,6 +34,14 @@ impl Core {
 
     fn let_move(&self, flow: Flow, to: Flow) {
         self.server.move_session(flow, to);
+    }
+
+    fn listener(&self, flow: Flow, bind: SocketAddr, external: SocketAddr, lease: (u64, usize)) -> PyResult<()> {
+        Ok(self.server.listen(flow, bind, external, lease)?)
+    }
+
+    fn tell(&self, flow: Flow, command: PeerCommand) {
+        self.server.tell(flow, command);
     }
 
     fn ask_totals(&self, token: u64) {
@@ -113,6 +122,45 @@ macro_rules! commands {
 
             fn unreserve(&mut self, bind: &Address) {
                 self.let_go(bind.0);
+            }
+
+            fn listen(
+                &mut self,
+                flow: u64,
+                bind: &Address,
+                external: &Address,
+                deadline: u64,
+                connections: usize,
+            ) -> PyResult<()> {
+                self.listener($crate::options::flow(flow)?, bind.0, external.0, (deadline, connections))
+            }
+
+            fn connect(&mut self, flow: u64, peer: &Address, reach: u8) -> PyResult<()> {
+                let reach = $crate::options::reach(reach)?;
+                self.tell($crate::options::flow(flow)?, PeerCommand::Connect(peer.0, reach));
+                Ok(())
+            }
+
+            fn disconnect(&mut self, flow: u64, peer: &Address) -> PyResult<()> {
+                self.tell($crate::options::flow(flow)?, PeerCommand::Disconnect(peer.0));
+                Ok(())
+            }
+
+            fn join(
+                &mut self,
+                flow: u64,
+                answer: &$crate::message::Message,
+                owner: u64,
+                peer: &Address,
+            ) -> PyResult<()> {
+                let (flow, owner) = ($crate::options::flow(flow)?, $crate::options::flow(owner)?);
+                self.tell(flow, PeerCommand::Join(answer.0.bytes().into(), owner, peer.0));
+                Ok(())
+            }
+
+            fn send(&mut self, flow: u64, message: &$crate::message::Message) -> PyResult<()> {
+                self.post($crate::options::flow(flow)?, Command::Reply(message.0.bytes().into()), 0);
+                Ok(())
             }
 
             fn extend_relay(&mut self, flow: u64, version: u8, deadline: u64) -> PyResult<()> {

@@ -101,6 +101,14 @@ pub struct Moving {
     away: bool,
 }
 
+/// A TCP connection between a flow's relayed transport address and a peer: arrived, connected, failed or closed.
+#[pyclass(frozen, get_all, module = "hairpin._core")]
+pub struct PeerConnection {
+    flow: u64,
+    peer: Address,
+    change: &'static str,
+}
+
 /// A command with a token was carried out, after the batch in hand; no counters where the flow was gone.
 #[pyclass(frozen, get_all, module = "hairpin._core")]
 pub struct Acknowledged {
@@ -126,6 +134,9 @@ pub fn to_python(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
             Py::new(py, Closed { flow: flow.number(), reason, counters: Counters(figures) })?.into_any()
         }
         Event::Moving(flow, away) => Py::new(py, Moving { flow: flow.number(), away })?.into_any(),
+        Event::Peer(flow, peer, change) => {
+            Py::new(py, PeerConnection { flow: flow.number(), peer: peer.into(), change: change.name() })?.into_any()
+        }
         Event::Acknowledged(token, figures) => {
             Py::new(py, Acknowledged { token, counters: figures.map(Counters) })?.into_any()
         }

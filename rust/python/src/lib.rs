@@ -27,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<events::Request>()?;
     module.add_class::<events::Closed>()?;
     module.add_class::<events::Moving>()?;
+    module.add_class::<events::PeerConnection>()?;
     module.add_class::<events::Acknowledged>()?;
     module.add_class::<events::Totals>()?;
     module.add_class::<options::Options>()?;
@@ -37,7 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(host_addresses, module)?)
 }
 
-const METHODS: [(&str, u16); 7] = [
+const METHODS: [(&str, u16); 10] = [
     ("BINDING", method::BINDING),
     ("ALLOCATE", method::ALLOCATE),
     ("REFRESH", method::REFRESH),
@@ -45,6 +46,9 @@ const METHODS: [(&str, u16); 7] = [
     ("DATA", method::DATA),
     ("CREATE_PERMISSION", method::CREATE_PERMISSION),
     ("CHANNEL_BIND", method::CHANNEL_BIND),
+    ("CONNECT", method::CONNECT),
+    ("CONNECTION_BIND", method::CONNECTION_BIND),
+    ("CONNECTION_ATTEMPT", method::CONNECTION_ATTEMPT),
 ];
 
 fn enumeration(module: &Bound<'_, PyModule>, name: &str, members: &[(&str, u16)]) -> PyResult<()> {

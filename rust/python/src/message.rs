@@ -189,6 +189,11 @@ impl Message {
     }
 
     #[getter]
+    fn connection_id(&self) -> Option<u32> {
+        self.0.number(code::CONNECTION_ID)
+    }
+
+    #[getter]
     fn xor_relayed_address(&self) -> Option<Address> {
         self.0.address(code::XOR_RELAYED_ADDRESS).map(Address::from)
     }

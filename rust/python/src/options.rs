@@ -111,7 +111,8 @@ pub fn permission(ip: &str, reaches: &[(u16, u16, u8)], deadline: u64) -> PyResu
     Ok(Permission { ip: parse_ip(ip)?, reaches: reaches.collect::<PyResult<_>>()?, deadline })
 }
 
-fn reach(number: u8) -> PyResult<Reach> {
+/// How far data may go.
+pub fn reach(number: u8) -> PyResult<Reach> {
     match number {
         0 => Ok(Reach::Outside),
         1 => Ok(Reach::Inside),

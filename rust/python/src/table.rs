@@ -3,7 +3,8 @@
 use crate::address::Address;
 use crate::core::commands;
 use crate::options::{transport, Options};
-use hairpin_io::events::{Event, Totals};
+use hairpin_io::events::{Change, Event, Totals};
+use hairpin_io::mailbox::PeerCommand;
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
 use hairpin_proto::mobility::Held;
@@ -82,6 +83,37 @@ impl Table {
                 Held::Client(arrival, bytes) => self.judge(&arrival, &bytes),
                 Held::Inside(from, payload) => self.to_client(slot, from, &payload),
             }
+        }
+    }
+
+    fn listener(&mut self, flow: Flow, _: SocketAddr, external: SocketAddr, lease: (u64, usize)) -> PyResult<()> {
+        if !self.table.context.index.claim(external, flow) {
+            return Err(PyOSError::new_err((libc_in_use(), "Address already in use")));
+        }
+        self.table.listen(flow, Relay { external, deadline: lease.0, socket: () });
+        Ok(())
+    }
+
+    /// There is nobody to connect to: whoever may be reached is there. A client that is joined to one is gone.
+    fn tell(&mut self, flow: Flow, command: PeerCommand) {
+        let Some(slot) = self.table.slot(flow) else { return };
+        match command {
+            PeerCommand::Connect(peer, reach) => {
+                let relay = self
+                    .table
+                    .session(slot)
+                    .and_then(|session| session.live_tcp_relay(Family::of(peer.ip()), self.now));
+                let there = relay.is_some() && self.table.destination(reach, peer).is_ok();
+                let change = if there { Change::Connected } else { Change::Failed };
+                self.events.push_back(Event::Peer(flow, peer, change));
+            }
+            PeerCommand::Join(answer, ..) => {
+                self.scratch = answer.into();
+                self.send_scratch(slot);
+                self.connections.retain(|_, connected| *connected != slot);
+                self.table.remove(slot);
+            }
+            _ => {}
         }
     }
 
@@ -246,7 +278,7 @@ commands!(Table {
     fn entries(&self) -> Vec<Entries> {
         let live = |(slot, session): (u32, &hairpin_proto::session::Session<()>)| {
             let (permissions, channels) = session.entries();
-            let relays = session.relays.iter().filter(|relay| self.now < relay.deadline);
+            let relays = session.relays.iter().chain(session.tcp_relays.iter()).filter(|relay| self.now < relay.deadline);
             let permissions = permissions.iter().filter(|permission| self.now < permission.deadline);
             let channels = channels.iter().filter(|channel| self.now < channel.deadline);
             (
