@@ -120,6 +120,7 @@ level = "warn"
 [relay]
 bind = ["127.0.0.1", "::1"]
 ports = "{ports}"
+tcp = true
 [limits]
 allocations_per_user = {quota}
 source_rate = 0

@@ -36,6 +36,8 @@ allocations_per_user = 1000
 source_rate = 0
 session_rate = 0
 user_rate = 0
+[relay]
+tcp = true
 [peers]
 allow = ["127.0.0.0/8", "::1/128"]
 [compat]

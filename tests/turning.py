@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from hairpin.stun import Address, Attribute, Kind, Message, Method, Reach, Request
-from hairpin.turn.effects import Effect, Notify, OpenRelay, Reply
+from hairpin.turn.effects import Effect, Listen, Notify, OpenRelay, Reply
 from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.server import Server
 from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
@@ -19,7 +19,7 @@ OWN_IP = "192.0.2.2"  # named by peers.allow
 INTERFACE = Address(RELAY_IP, 3478)
 PEER, OTHER_PEER, PEER6 = Address("198.51.100.7", 4000), Address("198.51.100.8", 5000), Address("2001:db8::7", 4000)
 DENIED = Address("10.0.0.1", 80)
-UDP = (Attribute.REQUESTED_TRANSPORT, 17)
+UDP, TCP = (Attribute.REQUESTED_TRANSPORT, 17), (Attribute.REQUESTED_TRANSPORT, 6)
 LISTENER = ListenerSettings(
     INTERFACE, {4: RelayAddress("10.9.9.9", RELAY_IP), 6: RelayAddress("2001:db8::1", RELAY_IP6)}
 )
@@ -113,10 +113,12 @@ class World:
         """Send a new request."""
         return self.send(flow, self.message(method, *attributes), user)
 
-    def allocate(self, flow: int, *attributes: tuple[int, Any], user: str = "alice") -> list[Effect]:
+    def allocate(
+        self, flow: int, *attributes: tuple[int, Any], user: str = "alice", relays: tuple[Attribute, int] = UDP
+    ) -> list[Effect]:
         """Allocate, and have each relay bound."""
-        effects = self.ask(flow, Method.ALLOCATE, UDP, *attributes, user=user)
-        while isinstance(effects[-1], OpenRelay):
+        effects = self.ask(flow, Method.ALLOCATE, relays, *attributes, user=user)
+        while isinstance(effects[-1], OpenRelay | Listen):
             effects += self.server.relay_opened(flow, self.now)
         return effects
 

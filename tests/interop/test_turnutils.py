@@ -81,6 +81,16 @@ def test_every_message_returns(uclient: Path, echo: int, server: Serving, transp
         assert "Total lost packets 0 (0.000000%), total send dropped 0 (0.000000%)" in output, output
 
 
+@pytest.mark.parametrize("clients", [1, 20])
+def test_every_message_returns_over_tcp_relays(uclient: Path, echo: int, server: Serving, clients: int) -> None:
+    """RFC 6062, between pairs of clients (-T), as uclient has it: Connect, ConnectionBind, and none lost."""
+    run = start(uclient, server, "-T", "-m", str(clients), "-e", "127.0.0.1", "-r", str(echo))
+    output, sent = end(run), str(max(clients, 2) * MESSAGES)
+    totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
+    assert (run.returncode, totals[-1:]) == (0, [(sent, sent)]), output
+    assert "Total lost packets 0 (0.000000%), total send dropped 0 (0.000000%)" in output, output
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_every_message_returns_to_a_client_that_moved(
     uclient: Path, echo: int, server: Serving, transport: str

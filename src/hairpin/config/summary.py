@@ -40,7 +40,8 @@ def _relaying(config: Config) -> Iterator[str]:
     low, high = config.relay.ports
     for bind, external in relays_for(config).pairs:
         seen = "" if external == bind else f", announced as {external}"
-        yield f"Relays from {bind}{seen}, ports {low} to {high}."
+        tcp = ", UDP and TCP" if config.relay.tcp else ""
+        yield f"Relays from {bind}{seen}, ports {low} to {high}{tcp}."
     limits = config.limits
     yield (
         f"Grants {limits.allocations or 'any number of'} allocations, {limits.allocations_per_user or 'any number'} "

@@ -199,6 +199,7 @@ class Relay(Section):
     ports: Ports = (49152, 65535)
     bind: Annotated[tuple[IpText, ...], Several] = ()
     external: Annotated[tuple[IpText, ...], Several] = ()
+    tcp: bool = False  # TCP relays, too (RFC 6062)
 
     @model_validator(mode="after")
     def _one_a_family(self) -> Self:
@@ -223,6 +224,7 @@ class Limits(Section):
     bytes_per_second: Count = 0  # a session, each way
     permissions: Positive = 64
     channels: Positive = 32
+    connections: Positive = 32  # of a TCP allocation
     lifetime: Annotated[int, Field(ge=600, le=2**32 - 1)] = 3600  # RFC 8656, section 7.2: 600 is granted at least
     session_max: Count = 0
     drain: Count = 0

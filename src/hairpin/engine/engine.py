@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from hairpin._core import Acknowledged, Closed, Core, Moving, Table
+from hairpin._core import Acknowledged, Closed, Core, Moving, PeerConnection, Table
 from hairpin.auth import Answer, Asker, Authenticator, Credentials, Refusal
 from hairpin.engine.acknowledgements import Acknowledgements
 from hairpin.engine.departed import Departed
@@ -23,7 +23,7 @@ from hairpin.turn.server import Server
 
 Backend: TypeAlias = Core | Table
 """The packet path, over sockets or in memory."""
-Notice: TypeAlias = Closed | Moving | Acknowledged | Totals
+Notice: TypeAlias = Closed | Moving | PeerConnection | Acknowledged | Totals
 Refused: TypeAlias = Callable[[Request, str], None]
 """Told why a login failed."""
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
@@ -68,7 +68,11 @@ class Engine:
             turn.Forbid: lambda e: backend.forbid(e.flow, e.ip),
             turn.BindChannel: lambda e: backend.bind_channel(e.flow, e.number, e.peer, e.deadline),
             turn.Unbind: lambda e: backend.unbind(e.flow, e.number),
+            turn.Connect: lambda e: backend.connect(e.flow, e.peer, e.reach),
+            turn.Disconnect: lambda e: backend.disconnect(e.flow, e.peer),
             turn.Reply: lambda e: backend.reply(e.flow, e.request, e.attributes, e.key),
+            turn.Join: self._join,
+            turn.Send: lambda e: backend.send(e.flow, e.message),
             turn.Close: self._close,
             turn.Notify: self._notify,
         }
@@ -111,7 +115,7 @@ class Engine:
         """Hold a living session to the limits and peers in force now."""
         session = self.rules.sessions.get(flow)
         if session is not None:
-            self._apply(self.rules.regrant(session, self.grants.grant(session.identity)), now)
+            self._apply(self.rules.regrant(session, self.grants.grant(session.identity), now), now)
 
     async def stop(self) -> None:
         """Give up the look-ups under way, whose requests nobody will answer."""
@@ -143,6 +147,8 @@ class Engine:
             self._closed(event, now)
         elif isinstance(event, Moving):
             self._apply(self.rules.moving(event.flow, away=event.away), now)
+        elif isinstance(event, PeerConnection):
+            self._apply(self.rules.changed(event.flow, event.peer, event.change, now), now)
         else:
             self._acknowledgements.add(event)
 
@@ -154,6 +160,8 @@ class Engine:
             self._judge(request, session.identity, now)
             return
         username = request.message.username or ""
+        if request.message.method == Method.CONNECTION_BIND:
+            session = session or self.rules.binds(request)
         if session and session.identity.username == username:
             answer: Answer | Awaitable[Answer] = Credentials((session.identity,))  # sent before the packet path had it
         else:
@@ -222,26 +230,35 @@ class Engine:
         """Carry effects out, in order; a relay that was opened, or not, brings more of them."""
         for effect in effects:
             try:
-                if isinstance(effect, turn.OpenRelay):
+                if isinstance(effect, turn.OpenRelay | turn.Listen):
                     self._apply(self._open(effect, now), now)
                 else:
                     self._perform[type(effect)](effect)
             except Exception as error:  # the next one is carried out all the same
                 self.on_failure(error)
 
-    def _open(self, effect: turn.OpenRelay, now: int) -> list[turn.Effect]:
+    def _open(self, effect: turn.OpenRelay | turn.Listen, now: int) -> list[turn.Effect]:
         """Bind a relay, on one port after another where the rules say so; what they say in the end."""
         effects: list[turn.Effect] = [effect]
-        while effects and isinstance(effects[0], turn.OpenRelay):
+        while effects and isinstance(effects[0], turn.OpenRelay | turn.Listen):
             effects = self._try_to_open(effects[0], now)
         return effects
 
-    def _try_to_open(self, effect: turn.OpenRelay, now: int) -> list[turn.Effect]:
+    def _try_to_open(self, effect: turn.OpenRelay | turn.Listen, now: int) -> list[turn.Effect]:
+        where = (effect.flow, effect.bind, effect.external, effect.deadline)
         try:
-            self.backend.open_relay(effect.flow, effect.bind, effect.external, effect.deadline, effect.reserve)
+            if isinstance(effect, turn.Listen):
+                self.backend.listen(*where, effect.connections)
+            else:
+                self.backend.open_relay(*where, effect.reserve)
         except OSError as error:
             return self.rules.relay_refused(effect.flow, now, exhausted=error.errno in EXHAUSTED)
         return self.rules.relay_opened(effect.flow, now)
+
+    def _join(self, effect: turn.Join) -> None:
+        reply = effect.reply
+        answer = reply.request.answer(reply.attributes, reply.key)
+        self.backend.join(reply.flow, answer, effect.owner, effect.peer)
 
     def _close(self, effect: turn.Close) -> None:
         """The session's last figures come with the acknowledgement."""

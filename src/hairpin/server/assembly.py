@@ -91,6 +91,7 @@ def rules(config: Config, listening: Iterable[Listening]) -> Rules:
             ListenerSettings(listener.external, {family: RelayAddress(*pair) for family, pair in pairs.items()})
             for listener, pairs in zip(listening, families, strict=True)
         ),
+        tcp=config.relay.tcp,
         ports=config.relay.ports,
         channel_last=0x7FFE if config.compat.rfc5766_channels else 0x4FFF,
         alternate=config.turn.alternate,
@@ -125,6 +126,7 @@ def grants(config: Config, host: Host) -> Grants:
             sessions_per_user=limits.allocations_per_user,
             permissions=limits.permissions,
             channels=limits.channels,
+            connections=limits.connections,
             lifetime_max=limits.lifetime,
             session_max=limits.session_max,
             rate=limits.bytes_per_second,

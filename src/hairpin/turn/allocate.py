@@ -6,8 +6,8 @@ admit ---> allocate ---> next_relay ---OpenRelay---> opened ---> next_relay, and
                               +---- (next port) ------- +
 """
 
-from hairpin.stun import Address, Attribute, Message, Request
-from hairpin.turn.effects import Attributes, Effect, InstallKey, OpenRelay
+from hairpin.stun import Address, Attribute, Message, Request, Transport
+from hairpin.turn.effects import Attributes, Effect, InstallKey, Listen, OpenRelay
 from hairpin.turn.errors import (
     AddressFamilyNotSupported,
     AllocationMismatch,
@@ -24,7 +24,7 @@ from hairpin.turn.mobility import is_asked, make_mobile, require_mobility
 from hairpin.turn.reservation import redeem, require_reservable, reserve
 from hairpin.turn.state import Allocation, Pending, Relay, Session, State
 
-UDP = 17  # in REQUESTED-TRANSPORT (RFC 8656, section 18.8)
+UDP, TCP = 17, 6  # in REQUESTED-TRANSPORT (RFC 8656, section 18.8; RFC 6062, section 4.1)
 IPV4, IPV6 = 0x01, 0x02  # address families (RFC 8489, section 14.1)
 VERSIONS = {None: 4, IPV4: 4, IPV6: 6}  # by REQUESTED-ADDRESS-FAMILY; without one it is IPv4 (RFC 8656, section 7.2)
 FAMILIES = {4: IPV4, 6: IPV6}
@@ -61,10 +61,7 @@ def elsewhere(alternate: Address | None, client: Address) -> TurnError:
 def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:
     """Have the relays bound that are asked for (RFC 8656, section 7.2); `finish` answers."""
     message, session = request.message, state.sessions[request.flow]
-    if message.requested_transport is None:
-        raise BadRequest  # 400
-    if message.requested_transport != UDP:
-        raise UnsupportedTransport  # 442
+    tcp = wants_tcp(state, request)  # 400, 442
     require_mobility(state, message, grant)  # 400, 405
     token = message.reservation_token
     if token is not None:
@@ -75,8 +72,21 @@ def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Eff
     if message.even_port:
         require_reservable(state, grant)  # 486
     lifetime, expires = session.lease(message.lifetime, grant.limits, now)
-    session.pending = Pending(message, lifetime, expires, versions)
+    session.pending = Pending(message, lifetime, expires, versions, grant.limits.connections if tcp else 0)
     return next_relay(state, session, session.pending, now)
+
+
+def wants_tcp(state: State, request: Request) -> bool:
+    """Whether the relays are to be TCP relays (RFC 8656, section 7.2; RFC 6062, section 5.1)."""
+    message = request.message
+    if message.requested_transport is None:
+        raise BadRequest  # 400
+    tcp = message.requested_transport == TCP and state.settings.tcp
+    if not tcp and message.requested_transport != UDP:
+        raise UnsupportedTransport  # 442
+    if tcp and (request.transport != Transport.TCP or message.even_port is not None or message.reservation_token):
+        raise BadRequest  # 400
+    return tcp
 
 
 def reserved(state: State, session: Session, message: Message, token: bytes, grant: Grant, now: int) -> list[Effect]:
@@ -123,10 +133,13 @@ def next_port(state: State, session: Session, pending: Pending, version: int, no
     port = state.ports[address.external_ip].take(now, even)
     relay = Relay(Address(address.bind_ip, port), Address(address.external_ip, port), pending.expires)
     pending.relays.append(relay)
+    where = (session.flow, relay.bind, relay.external, relay.expires)
+    if pending.connections:
+        return [Listen(*where, pending.connections)]
     if even:
         bind, external = Address(address.bind_ip, port + 1), Address(address.external_ip, port + 1)
         pending.sibling = Relay(bind, external, pending.expires)
-    return [OpenRelay(session.flow, relay.bind, relay.external, relay.expires, reserve=bool(even))]
+    return [OpenRelay(*where, reserve=bool(even))]
 
 
 def fail(pending: Pending, version: int, error: type[TurnError]) -> None:
@@ -151,12 +164,12 @@ def finish(state: State, session: Session, pending: Pending, now: int) -> list[E
     session.pending, relays = None, tuple(pending.relays)
     if not relays:
         return [session.answer(pending.request, InsufficientCapacity().attributes, now)]
-    session.allocation, session.expires = Allocation(relays), pending.expires
+    session.allocation, session.expires = Allocation(relays, tcp=pending.connections > 0), pending.expires
     state.relays.update((relay.external, session.flow) for relay in relays)
     token: Attributes = ()
     if pending.sibling:
         token = ((Attribute.RESERVATION_TOKEN, reserve(state, session.identity, pending.sibling, now)),)
-    mobile = is_asked(state, pending.request)
+    mobile = is_asked(state, pending.request) and not session.allocation.tcp  # whose connections can not move
     effects, ticket = make_mobile(state, session) if mobile else ([], ())
     attributes: Attributes = (
         *((Attribute.XOR_RELAYED_ADDRESS, relay.external) for relay in relays),

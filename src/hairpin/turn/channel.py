@@ -15,6 +15,8 @@ def bind_channel(state: State, request: Request, grant: Grant, now: int) -> list
     message, flow = request.message, request.flow
     session, allocation = state.allocated(flow, grant)  # 437, 441
     number, peers = message.channel_number, message.peers
+    if allocation.tcp:
+        raise BadRequest  # 400: nothing is sent over the control connection (RFC 6062, section 3)
     if number is None or not CHANNEL_FIRST <= number <= state.settings.channel_last or not peers:
         raise BadRequest  # 400
     allocation.require_family(peers[0])  # 443

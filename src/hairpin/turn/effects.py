@@ -45,6 +45,34 @@ class Unreserve:
 
 
 @dataclass(slots=True)
+class Listen:
+    """The same for TCP (RFC 6062, section 5.1): it listens, and has so many connections at most."""
+
+    flow: int
+    bind: Address
+    external: Address
+    deadline: int
+    connections: int
+
+
+@dataclass(slots=True)
+class Connect:
+    """Connect a TCP relay to a peer (RFC 6062, section 5.2); the driver tells what came of it in `Server.changed`."""
+
+    flow: int
+    peer: Address
+    reach: Reach
+
+
+@dataclass(slots=True)
+class Disconnect:
+    """Close the connection to a peer, and the data connection that is bound to it."""
+
+    flow: int
+    peer: Address
+
+
+@dataclass(slots=True)
 class ExtendRelay:
     """Move the deadline of the flow's relay of an IP version."""
 
@@ -130,6 +158,23 @@ class Reply:
 
 
 @dataclass(slots=True)
+class Join:
+    """Answer, and make the connection that asked the data connection of a peer (RFC 6062, section 5.4)."""
+
+    reply: Reply
+    owner: int
+    peer: Address
+
+
+@dataclass(slots=True)
+class Send:
+    """Send an indication to the client."""
+
+    flow: int
+    message: Message
+
+
+@dataclass(slots=True)
 class Close:
     """End the flow: its relays, key, channels and permissions; `disconnect` closes a TCP connection too."""
 
@@ -166,6 +211,7 @@ Effect: TypeAlias = (
     InstallKey
     | OpenRelay
     | Unreserve
+    | Listen
     | ExtendRelay
     | CloseRelay
     | Keep
@@ -175,7 +221,11 @@ Effect: TypeAlias = (
     | Forbid
     | BindChannel
     | Unbind
+    | Connect
+    | Disconnect
     | Reply
+    | Join
+    | Send
     | Close
     | Notify
 )

@@ -1,4 +1,4 @@
-"""The error codes of STUN and TURN (RFC 8489, section 14.8; RFC 8656, section 19) as exceptions."""
+"""The error codes of STUN and TURN (RFC 8489, 14.8; RFC 8656, 19; RFC 6062, 6.3) as exceptions."""
 
 # ruff: noqa: N818 (they are called what the RFCs call them)
 
@@ -88,6 +88,20 @@ class PeerAddressFamilyMismatch(TurnError):
 
     code = 443
     reason = "Peer Address Family Mismatch"
+
+
+class ConnectionAlreadyExists(TurnError):
+    """446: the allocation is connected to that peer, or about to be."""
+
+    code = 446
+    reason = "Connection Already Exists"
+
+
+class ConnectionTimeoutOrFailure(TurnError):
+    """447: the peer refused the connection, or did not answer."""
+
+    code = 447
+    reason = "Connection Timeout or Failure"
 
 
 class AllocationQuotaReached(TurnError):

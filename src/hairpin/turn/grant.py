@@ -29,6 +29,7 @@ class Limits:
     sessions_per_user: int = 32
     permissions: int = 64
     channels: int = 32
+    connections: int = 32
     lifetime_max: int = 3600
     session_max: int = 0
     rate: int = 0

@@ -7,9 +7,11 @@ allocation is answered 437 and leaves nothing behind; so is the copy of a Refres
 
 from collections.abc import Callable
 
-from hairpin.stun import Attribute, Message, Method, Request
+from hairpin.stun import Address, Attribute, Message, Method, Request
 from hairpin.turn.allocate import admit, allocate, next_relay, refused
 from hairpin.turn.channel import bind_channel
+from hairpin.turn.connect import connect
+from hairpin.turn.connection import CHANGES, bind_connection, find, forbid, lapse
 from hairpin.turn.effects import Close, Effect, InstallKey, Reply
 from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
 from hairpin.turn.grant import Grant
@@ -26,6 +28,8 @@ HANDLERS: dict[int, Callable[[State, Request, Grant, int], list[Effect]]] = {
     Method.REFRESH: refresh,
     Method.CREATE_PERMISSION: create_permission,
     Method.CHANNEL_BIND: bind_channel,
+    Method.CONNECT: connect,
+    Method.CONNECTION_BIND: bind_connection,
 }
 
 # The most codes in a 420: clients look for one or two, and 16,000 of them would be kept for retransmissions.
@@ -120,6 +124,12 @@ class Server:
         session = self.sessions.get(flow)
         return refused(self.state, session, session.pending, exhausted, now) if session and session.pending else []
 
+    def changed(self, flow: int, peer: Address, change: str, now: int) -> list[Effect]:
+        """A connection of the flow's TCP allocation arrived, is connected, failed or closed (RFC 6062)."""
+        session = self.sessions.get(flow)
+        allocation = session.allocation if session else None
+        return CHANGES[change](self.state, session, allocation, peer, now) if session and allocation else []
+
     def closed(self, flow: int, reason: str, now: int) -> list[Effect]:
         """The client's connection went away, and the flow with it (RFC 8656, section 5)."""
         session = self.state.at(flow)
@@ -141,7 +151,7 @@ class Server:
         session = self.sessions.get(flow)
         return [Close(flow, disconnect=True), *self.state.close(session, reason, now)] if session else []
 
-    def regrant(self, session: Session, grant: Grant) -> list[Effect]:
+    def regrant(self, session: Session, grant: Grant, now: int) -> list[Effect]:
         """Hold a session to limits and peers that have changed: its rate, and what it may reach."""
         identity = session.identity
         effects: list[Effect] = [InstallKey(session.flow, identity.username, identity.key, grant.limits.rate)]
@@ -151,7 +161,11 @@ class Server:
             if reaches != permission.reaches:
                 permission.reaches = reaches
                 effects.append(permit(session.flow, permission))
-        return effects
+        return [*effects, *forbid(self.state, session, grant.reaches, now)]
+
+    def binds(self, request: Request) -> Session | None:
+        """Whose connection a ConnectionBind names: its credentials are the control connection's (RFC 6062, 4.3)."""
+        return find(self.state, request.message.connection_id)[0]
 
     def block(self, user: str, until: int, now: int) -> None:
         """Refuse the Allocates of a user (the name that quotas count, or a whole user name) until then."""
@@ -161,7 +175,7 @@ class Server:
         blocked[user] = until
 
     def expire(self, now: int) -> list[Effect]:
-        """End what has come to its end: sessions, and the relays, permissions and channels of the others."""
+        """End what has come to its end: sessions, and the relays, permissions, channels and connections of others."""
         effects: list[Effect] = [*lapse_reservations(self.state, now)]
         for flow in self.state.deadlines.due(now):
             session = self.sessions[flow]
@@ -170,6 +184,7 @@ class Server:
             elif session.expires <= now:
                 effects += self.end(flow, "expired", now)
             else:
+                effects += lapse(self.state, session, now)
                 effects += self.state.lapse(session, now)
                 self.state.deadlines.watch(flow, session.deadline())
         return effects

@@ -27,6 +27,7 @@ class Settings:
     """The listeners in the order of `Request.listener`, and what all of them share."""
 
     listeners: tuple[ListenerSettings, ...]
+    tcp: bool = False  # TCP relays, too (RFC 6062)
     ports: tuple[int, int] = (49152, 65535)
     channel_last: int = 0x4FFF
     alternate: Address | None = None

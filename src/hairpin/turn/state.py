@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 
 from hairpin.stun import Address, Message, Method, Reach, Request
 from hairpin.turn.deadlines import Deadlines
-from hairpin.turn.effects import Attributes, Close, CloseRelay, Effect, Forbid, Notify, Reply, SessionView, Unbind
+from hairpin.turn.effects import (
+    Attributes,
+    Close,
+    CloseRelay,
+    Disconnect,
+    Effect,
+    Forbid,
+    Notify,
+    Reply,
+    SessionView,
+    Unbind,
+)
 from hairpin.turn.errors import AllocationMismatch, PeerAddressFamilyMismatch, WrongCredentials
 from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.ports import Ports
@@ -20,6 +31,8 @@ UNALLOCATED_LIFE = 60 * SECOND  # of a session that has not allocated yet
 DEFAULT_LIFETIME = 600  # seconds (RFC 8656, section 3.2)
 PERMISSION_LIFE = 300 * SECOND  # RFC 8656, section 9
 CHANNEL_LIFE = 600 * SECOND  # RFC 8656, section 12
+CONNECT_LIFE = 30 * SECOND  # of an attempt to reach a peer (RFC 6062, section 5.2)
+UNBOUND_LIFE = 30 * SECOND  # of a connection without a data connection (RFC 6062, sections 5.2 and 5.3)
 ANSWER_LIFE = 40 * SECOND  # how long a retransmission may come (RFC 8489, section 6.3.1)
 ANSWERS = 8  # that a session keeps
 NAMED_PORTS = 64  # of a permission, for those who look at it
@@ -45,6 +58,19 @@ class Channel:
 
 
 @dataclass(slots=True)
+class Connection:
+    """A TCP connection between a relay and a peer (RFC 6062, section 3).
+
+    `request` is the Connect that waits for it; `expires` is None once a data connection is bound to it.
+    """
+
+    id: int  # CONNECTION-ID
+    peer: Address
+    expires: int | None
+    request: Message | None = None
+
+
+@dataclass(slots=True)
 class Relay:
     """A relayed transport address: what it is bound to, what is announced, and until when."""
 
@@ -66,6 +92,8 @@ class Allocation:
     permissions: dict[str, Permission] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
     numbers: dict[Address, int] = field(default_factory=dict)
+    tcp: bool = False  # then it has connections and no channels (RFC 6062)
+    connections: dict[Address, Connection] = field(default_factory=dict)
 
     @property
     def expires(self) -> int:
@@ -118,6 +146,7 @@ class Pending:
     lifetime: int
     expires: int
     versions: list[int]  # whose turn comes after that
+    connections: int = 0  # that a TCP relay may have; 0 for relays of UDP
     tries: int = 0
     relays: list[Relay] = field(default_factory=list)
     sibling: Relay | None = None  # bound together with the last of `relays`
@@ -184,10 +213,21 @@ class Session(SessionView):
         transaction, pending = request.transaction_id, self.pending
         if pending and request.method == Method.ALLOCATE and transaction == pending.request.transaction_id:
             return []
+        if request.method == Method.CONNECT and self.is_connecting(transaction):
+            return []
         known = self.transactions.get(transaction)
         if known is None or known.method != request.method or now >= known.at + ANSWER_LIFE:
             return None
         return [Reply(self.flow, request, known.attributes, self.identity.key)]
+
+    def connections(self) -> list[Connection]:
+        """Its connections, which may be taken away meanwhile."""
+        return list(self.allocation.connections.values()) if self.allocation else []
+
+    def is_connecting(self, transaction: bytes) -> bool:
+        """Whether the Connect with this id waits for its peer."""
+        requests = (connection.request for connection in self.connections())
+        return any(request and request.transaction_id == transaction for request in requests)
 
     def lease(self, asked: int | None, limits: Limits, now: int) -> tuple[int, int]:
         """The LIFETIME granted for one asked for, in seconds, and when it is over (RFC 8656, sections 7.2 and 8.2)."""
@@ -204,6 +244,7 @@ class Session(SessionView):
             deadlines += [relay.expires for relay in self.allocation.relays]
             deadlines += [permission.expires for permission in self.allocation.permissions.values()]
             deadlines += [channel.expires for channel in self.allocation.channels.values()]
+            deadlines += [one.expires for one in self.allocation.connections.values() if one.expires is not None]
         return min(deadlines)
 
 
@@ -223,6 +264,7 @@ class State:
         self.reservations: OrderedDict[bytes, Reservation] = OrderedDict()  # by token, the oldest first
         self.tickets: dict[bytes, int] = {}  # the flow of the session that each ticket is of
         self.arriving: dict[int, int] = {}  # and of the session that is expected on each of these flows
+        self.connections: dict[int, tuple[int, Address]] = {}  # flow and peer, by CONNECTION-ID
         self.blocked: dict[str, int] = {}  # users who may not allocate until then
         self.deadlines = Deadlines()
         ips = [relay.external_ip for listener in settings.listeners for relay in listener.relays.values()]
@@ -284,6 +326,8 @@ class State:
         if allocation := session.allocation:
             for number in list(allocation.channels):
                 self.unbind(session.flow, allocation, number)
+            for connection in session.connections():
+                self.disconnect(session.flow, allocation, connection.peer)
             for relay in allocation.relays:
                 effects += self._retire(relay, now)
         return [*effects, session.notify("closed", ("reason", reason))]
@@ -303,6 +347,8 @@ class State:
             yield self.unbind(flow, allocation, number)
         for ip in [ip for ip in allocation.permissions if Address(ip, 0).version == version]:
             yield forbid(flow, allocation, ip)
+        for peer in [peer for peer in allocation.connections if peer.version == version]:
+            yield self.disconnect(flow, allocation, peer)
         allocation.relays = tuple(other for other in allocation.relays if other is not relay)
         session.expires = allocation.expires
         yield CloseRelay(flow, version)
@@ -337,6 +383,24 @@ class State:
         if callers.pop(flow, None) is not None and not callers:
             del self.bound[peer]
         return Unbind(flow, number)
+
+    def connect(self, flow: int, allocation: Allocation, connection: Connection) -> None:
+        """Add a connection, so that it is found by its CONNECTION-ID, and looked at in time."""
+        allocation.connections[connection.peer] = connection
+        self.connections[connection.id] = (flow, connection.peer)
+        if connection.expires is not None:
+            self.deadlines.watch(flow, connection.expires)
+
+    def disconnect(self, flow: int, allocation: Allocation, peer: Address) -> Disconnect:
+        """Take a connection away."""
+        del self.connections[allocation.connections.pop(peer).id]
+        return Disconnect(flow, peer)
+
+    def connection_id(self) -> int:
+        """A CONNECTION-ID by chance that no other connection has."""
+        while (drawn := self.chance(1 << 32)) in self.connections:
+            pass
+        return drawn
 
     def lapse(self, session: Session, now: int) -> Iterable[Effect]:
         """Take away the channels, permissions and relays whose time is over (RFC 8656, sections 12, 9 and 5)."""
