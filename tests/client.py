@@ -20,6 +20,7 @@ REQUEST, INDICATION, SUCCESS, ERROR = 0x000, 0x010, 0x100, 0x110
 USERNAME, INTEGRITY, ERROR_CODE, UNKNOWN_ATTRIBUTES, CHANNEL_NUMBER = 0x06, 0x08, 0x09, 0x0A, 0x0C
 LIFETIME, XOR_PEER_ADDRESS, DATA_VALUE, REALM, NONCE = 0x0D, 0x12, 0x13, 0x14, 0x15
 XOR_RELAYED_ADDRESS, FAMILY, TRANSPORT, XOR_MAPPED_ADDRESS, FINGERPRINT = 0x16, 0x17, 0x19, 0x20, 0x8028
+DONT_FRAGMENT, ICMP = 0x1A, 0x8004
 EVEN_PORT, RESERVATION_TOKEN, ADDITIONAL_FAMILY, ADDRESS_ERROR_CODE = 0x18, 0x22, 0x8000, 0x8001
 UDP_RELAY = bytes([17, 0, 0, 0])
 
@@ -300,10 +301,10 @@ class Client:
         """ChannelData, padded on a stream (RFC 8656, 12.5)."""
         self.socket.sendall(struct.pack("!HH", number, len(data)) + data + (bytes(-len(data) % 4) if self.tcp else b""))
 
-    def send_data(self, peer: Endpoint, data: bytes) -> None:
-        """A Send indication."""
+    def send_data(self, peer: Endpoint, data: bytes, *, whole: bool = False) -> None:
+        """A Send indication, with DONT-FRAGMENT where the datagram shall stay whole."""
         transaction = os.urandom(12)
-        attributes = [(XOR_PEER_ADDRESS, mask(peer, transaction)), (DATA_VALUE, data)]
+        attributes = [(XOR_PEER_ADDRESS, mask(peer, transaction)), *[(DONT_FRAGMENT, b"")] * whole, (DATA_VALUE, data)]
         self.socket.sendall(build(SEND | INDICATION, transaction, attributes))
 
     def receive(self, timeout: float = 10) -> tuple[Endpoint | int, bytes]:

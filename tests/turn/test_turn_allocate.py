@@ -260,9 +260,17 @@ def test_late_news_of_a_relay() -> None:
     assert (world.server.state.relays, world.server.ports_allocated(4)) == ({}, 0)
 
 
-@pytest.mark.parametrize("code", [0x001A, 0x7FFF])
+def test_dont_fragment() -> None:
+    """RFC 8656, 7.2: DF can be set here, so that DONT-FRAGMENT in an Allocate is understood."""
+    world = World()
+    effects = world.send(1, wire(Method.ALLOCATE, (0x0019, b"\x11\0\0\0"), (Attribute.DONT_FRAGMENT, b"")))
+    assert [type(effect) for effect in effects] == [InstallKey, OpenRelay]
+    assert error(world.send(2, wire(Method.ALLOCATE, (Attribute.DONT_FRAGMENT, b"what")))) == 400
+
+
+@pytest.mark.parametrize("code", [0x0021, 0x7FFF])
 def test_unknown_attribute(code: int) -> None:
-    """RFC 8489, 6.3.1: 420 with all that we do not understand, DONT-FRAGMENT among them."""
+    """RFC 8489, 6.3.1: 420 with all that we do not understand."""
     world = World()
     effects = world.send(1, wire(Method.ALLOCATE, (code, b""), (0x7ABC, b"abc"), (code, b""), (0x8123, b"fine")))
     assert (error(effects), reply(effects)[Attribute.UNKNOWN_ATTRIBUTES]) == (420, (code, 0x7ABC))

@@ -43,7 +43,7 @@ fn indication(peer: SocketAddr, payload: &[u8]) {
     let padding = payload.len().wrapping_neg() % 4;
     let bytes = [&header[..size], payload, &[0; 3][..padding]].concat();
     let message = Message::decode(&bytes[..]).expect("a Data indication is a message");
-    assert_eq!(message.relayed().map(|(from, range)| (from, &bytes[range])), Some((peer, payload)));
+    assert_eq!(message.relayed().map(|found| (found.peer, &bytes[found.payload])), Some((peer, payload)));
 }
 
 /// The frames of a stream that comes in pieces of these sizes, over and over; without sizes it comes at once.

@@ -1,7 +1,7 @@
 //! STUN messages.
 
 use hairpin_proto::attributes::{self, code};
-use hairpin_proto::message::Message;
+use hairpin_proto::message::{Message, Relayed};
 use hairpin_proto::writer::Writer;
 
 /// Attributes that a writer adds by itself.
@@ -23,7 +23,7 @@ fn look_at(message: &Message<&[u8]>, data: &[u8]) {
     assert!(message.unknown().all(|code| attributes::required(code) && attributes::row(code).is_none()));
     assert!(message.malformed().all(|code| attributes::required(code) && attributes::row(code).is_some()));
     assert!(message.peers().count() <= data.len() / 4);
-    if let Some((peer, payload)) = message.relayed() {
+    if let Some(Relayed { peer, payload, .. }) = message.relayed() {
         assert!(peer.ip() == peer.ip().to_canonical() && payload.start <= payload.end && payload.end <= data.len());
     }
     for key in [&b""[..], b"key", &[0; 100]] {

@@ -124,7 +124,7 @@ impl World {
         let arrival = self.arrival(client);
         match self.table.from_client(&arrival, bytes, self.now, &mut self.scratch) {
             Verdict::Drop => (Fate::Dropped, Vec::new()),
-            Verdict::Peer(_, peer, payload) => (Fate::Peer(peer), bytes[payload].to_vec()),
+            Verdict::Peer(_, sent) => (Fate::Peer(sent.peer), bytes[sent.payload].to_vec()),
             Verdict::Inside(flow, _, payload) => (Fate::Inside(flow), bytes[payload].to_vec()),
             Verdict::Ask(ask) => {
                 self.model.asked(client, ask.flow);

@@ -6,7 +6,7 @@ use crate::outbox::{Framed, Route};
 use crate::worker::Worker;
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
-use hairpin_proto::message::method;
+use hairpin_proto::message::{method, Relayed};
 use hairpin_proto::mobility::{Held, AWAY};
 use hairpin_proto::path::{Arrival, Ask, Framing, Head, Verdict};
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ impl Worker {
                 let five_tuple = FiveTuple { listener, client, ..arrival.five_tuple };
                 self.answer_at_once(&Arrival { five_tuple, ..*arrival });
             }
-            Verdict::Peer(slot, peer, payload) => self.send_to_peer(slot, peer, packet.part(payload)),
+            Verdict::Peer(slot, data) => self.send_to_peer(slot, data, packet),
             Verdict::Inside(to, from, payload) => self.send_inside(arrival.slot, to, from, packet.part(payload)),
             Verdict::Hold(slot) => self.hold(slot, Held::Client(*arrival, self.batch.bytes(packet).into())),
             Verdict::Ask(ask) => self.ask(ask),
@@ -106,10 +106,12 @@ impl Worker {
         self.outbox.flush();
     }
 
-    fn send_to_peer(&mut self, slot: u32, peer: SocketAddr, payload: Span) {
-        let family = Family::of(peer.ip());
+    fn send_to_peer(&mut self, slot: u32, data: Relayed, packet: Span) {
+        let (to, whole, payload) = (data.peer, data.whole, packet.part(data.payload));
+        let family = Family::of(to.ip());
         let Some(relay) = self.table.session(slot).and_then(|session| session.relays.get(family)) else { return };
-        let route = Route { fd: relay.socket.raw(), to: peer, source: None, slot: Some(slot), to_client: false };
+        let fd = relay.socket.raw();
+        let route = Route { fd, to, source: None, slot: Some(slot), to_client: false, whole };
         self.outbox.push(route, Framed { head: &[], body: self.batch.bytes(payload), padding: 0 });
     }
 
@@ -177,7 +179,7 @@ impl Worker {
         let listener = self.listener(arrival.five_tuple.listener)?;
         let source = listener.address.ip().is_unspecified().then(|| arrival.five_tuple.local.ip());
         let (fd, to) = (listener.socket.as_raw_fd(), arrival.five_tuple.client);
-        Some(Route { fd, to, source, slot: arrival.slot, to_client: true })
+        Some(Route { fd, to, source, slot: arrival.slot, to_client: true, whole: false })
     }
 
     /// Indications need no answer, so their transaction ids need only differ.

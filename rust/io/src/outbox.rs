@@ -6,6 +6,7 @@
 
 use crate::control::Control;
 use crate::name::Name;
+use crate::sockets::keep_whole;
 use std::io;
 use std::mem::zeroed;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,8 @@ pub struct Route {
     pub slot: Option<u32>,
     /// Towards the client, or towards a peer.
     pub to_client: bool,
+    /// Nobody may cut it into fragments on its way (RFC 8656, section 14).
+    pub whole: bool,
 }
 
 /// A frame: bytes of the batch, behind a header that found no room before them, before as many zero bytes.
@@ -153,7 +156,8 @@ impl Lane {
 
     fn push(&mut self, route: Route, frame: Framed<'_>, refused: &mut Vec<Refused>) {
         let full = self.vectors.len() + 3 > VECTORS || self.heads.len() == HEADS;
-        if self.fd != route.fd || full {
+        let turns = self.messages.last().is_some_and(|last| last.route.whole != route.whole);
+        if self.fd != route.fd || full || turns {
             self.send(refused);
         }
         let length = frame.len();
@@ -200,7 +204,19 @@ impl Lane {
         }
     }
 
+    /// Whether fragments may be made is a matter of the socket, so that it is changed for as long as such frames leave, which are few.
     fn send(&mut self, refused: &mut Vec<Refused>) {
+        let whole = self.messages.first().map(|first| first.route).filter(|route| route.whole);
+        if let Some(route) = whole {
+            keep_whole(route.fd, route.to, true);
+        }
+        self.send_all(refused);
+        if let Some(route) = whole {
+            keep_whole(route.fd, route.to, false);
+        }
+    }
+
+    fn send_all(&mut self, refused: &mut Vec<Refused>) {
         match (&self.messages[..], &self.vectors[..]) {
             ([], _) => return,
             ([one], [vector]) if one.route.source.is_none() && one.segments() == 1 => {

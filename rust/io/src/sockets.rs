@@ -102,7 +102,7 @@ fn listener(address: SocketAddr, kind: Type) -> io::Result<Socket> {
     socket.set_reuse_port(true)?;
     datagram_options(&socket, address, LISTENER_BUFFER);
     if address.ip().is_unspecified() {
-        set_option(&socket, address, (libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO), 1)?;
+        set_option(socket.as_raw_fd(), address, (libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO), 1)?;
     }
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
@@ -130,28 +130,35 @@ fn open(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 fn datagram_options(socket: &Socket, address: SocketAddr, buffer: usize) {
     let size = i32::try_from(buffer).unwrap_or(i32::MAX);
     for (force, ask) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
-        if raw_option(socket, libc::SOL_SOCKET, force, size).is_err() {
-            let _ = raw_option(socket, libc::SOL_SOCKET, ask, size);
+        if raw_option(socket.as_raw_fd(), libc::SOL_SOCKET, force, size).is_err() {
+            let _ = raw_option(socket.as_raw_fd(), libc::SOL_SOCKET, ask, size);
         }
     }
-    let _ = raw_option(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+    let _ = raw_option(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
+    keep_whole(socket.as_raw_fd(), address, false);
+}
+
+/// Whether datagrams leave with DF set, and are refused where they are larger than the link takes whole; the kernel's memory of paths,
+/// which anybody's ICMP may change, does not count. `address` is one of the socket's family.
+pub fn keep_whole(fd: RawFd, address: SocketAddr, whole: bool) {
     let names = (libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER);
-    if set_option(socket, address, names, libc::IP_PMTUDISC_OMIT).is_err() {
-        let _ = set_option(socket, address, names, libc::IP_PMTUDISC_DONT);
+    let value = if whole { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_OMIT };
+    if set_option(fd, address, names, value).is_err() {
+        let _ = set_option(fd, address, names, libc::IP_PMTUDISC_DONT);
     }
 }
 
-fn set_option(socket: &Socket, address: SocketAddr, names: (i32, i32), value: i32) -> io::Result<()> {
+fn set_option(fd: RawFd, address: SocketAddr, names: (i32, i32), value: i32) -> io::Result<()> {
     match address {
-        SocketAddr::V4(_) => raw_option(socket, libc::IPPROTO_IP, names.0, value),
-        SocketAddr::V6(_) => raw_option(socket, libc::IPPROTO_IPV6, names.1, value),
+        SocketAddr::V4(_) => raw_option(fd, libc::IPPROTO_IP, names.0, value),
+        SocketAddr::V6(_) => raw_option(fd, libc::IPPROTO_IPV6, names.1, value),
     }
 }
 
-fn raw_option(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
+fn raw_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let size = std::mem::size_of::<i32>() as libc::socklen_t;
     // SAFETY: the descriptor is open for the call, and the option's value is an int that outlives it.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) };
+    let result = unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size) };
     if result == 0 {
         Ok(())
     } else {

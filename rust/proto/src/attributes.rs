@@ -112,6 +112,7 @@ attributes! {
     (REQUESTED_ADDRESS_FAMILY, 0x0017, Wire::First8, "The family wanted for an allocation: 1 is IPv4, 2 is IPv6."),
     (EVEN_PORT, 0x0018, Wire::Bit, "An even relay port is wanted; 1: and the next one reserved."),
     (REQUESTED_TRANSPORT, 0x0019, Wire::First8, "The protocol wanted between relay and peers: 17 is UDP."),
+    (DONT_FRAGMENT, 0x001A, Wire::Exactly(0), "The datagram shall not be cut into fragments."),
     (MESSAGE_INTEGRITY_SHA256, 0x001C, Wire::IntegritySha256, "HMAC-SHA256 of the message up to here."),
     (XOR_MAPPED_ADDRESS, 0x0020, Wire::XorAddress, "The client's address as the server sees it."),
     (RESERVATION_TOKEN, 0x0022, Wire::Exactly(8), "Names a relay port that is held for a later allocation."),

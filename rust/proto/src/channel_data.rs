@@ -137,9 +137,9 @@ mod tests {
                 whole.resize(size + length.next_multiple_of(4), 0);
                 let message = Message::decode(&whole[..]).unwrap();
                 assert_eq!((message.method(), message.kind()), (method::DATA, Kind::Indication));
-                let (from, range) = message.relayed().unwrap();
-                assert_eq!((from.ip(), from.port()), (peer.ip().to_canonical(), 9));
-                assert_eq!(range, size..size + length);
+                let found = message.relayed().unwrap();
+                assert_eq!((found.peer.ip(), found.peer.port()), (peer.ip().to_canonical(), 9));
+                assert_eq!((found.payload, found.whole), (size..size + length, false));
             }
         }
     }

@@ -89,6 +89,17 @@ pub struct Message<B> {
     fingerprint: bool,
 }
 
+/// What a Send or Data indication carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relayed {
+    /// To or from whom.
+    pub peer: SocketAddr,
+    /// Where it lies in the bytes.
+    pub payload: Range<usize>,
+    /// It has DONT-FRAGMENT.
+    pub whole: bool,
+}
+
 impl<B: AsRef<[u8]>> Message<B> {
     /// Takes exactly one message; allocates nothing.
     ///
@@ -195,11 +206,10 @@ impl<B: AsRef<[u8]>> Message<B> {
             .map(|attribute| attributes::read_address(attribute.1, Some(transaction)))
     }
 
-    /// The peer of a Send or Data indication and where its payload lies in the bytes; `None` where an attribute is
-    /// missing, malformed or not understood, so that it is to be dropped (RFC 8656, section 11.2; RFC 8489, 6.3.2).
+    /// The peer of a Send or Data indication and its payload; `None` where an attribute is missing, malformed or not understood, so that it is to be dropped (RFC 8656, section 11.2; RFC 8489, 6.3.2).
     #[must_use]
-    pub fn relayed(&self) -> Option<(SocketAddr, Range<usize>)> {
-        let (mut peer, mut data, mut others) = (None, None, false);
+    pub fn relayed(&self) -> Option<Relayed> {
+        let (mut peer, mut data, mut whole, mut others) = (None, None, false, false);
         let mut walk = self.attributes();
         while let Some((code, value)) = walk.next() {
             match code {
@@ -211,13 +221,14 @@ impl<B: AsRef<[u8]>> Message<B> {
                     let end = self.bytes().len() - walk.rest.len() - padding(value.len());
                     data.get_or_insert(end - value.len()..end);
                 }
+                code::DONT_FRAGMENT if value.is_empty() => whole = true,
                 _ => others |= attributes::required(code),
             }
         }
         if others && (self.unknown().next().is_some() || self.malformed().next().is_some()) {
             return None;
         }
-        peer.zip(data)
+        Some(Relayed { peer: peer?, payload: data?, whole })
     }
 
     /// Whether there is a MESSAGE-INTEGRITY, right or wrong.

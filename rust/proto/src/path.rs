@@ -7,7 +7,7 @@ use crate::attributes::code;
 use crate::channel_data;
 use crate::counters::{Counters, Reason};
 use crate::flow::{Family, FiveTuple, Flow, Transport};
-use crate::message::{method, DecodeError, Kind, Message};
+use crate::message::{method, DecodeError, Kind, Message, Relayed};
 use crate::session::Reach;
 use crate::table::Table;
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ pub enum Verdict {
     /// Send the bytes in `scratch` to this address of the client, from this listener (RFC 5780, section 6.1).
     AnswerFrom(u16, SocketAddr),
     /// Send the payload to the peer by this slot's relay of the peer's family.
-    Peer(u32, SocketAddr, Range<usize>),
+    Peer(u32, Relayed),
     /// Hand the payload to another session of this server, as coming from this relayed transport address.
     Inside(Flow, SocketAddr, Range<usize>),
     /// Hold the packet for the session that is to move to this slot (`Table::hold`).
@@ -208,10 +208,13 @@ impl<S> Table<S> {
         }
     }
 
-    /// Send (RFC 8656, section 11.2): every fault is a silent drop.
+    /// Send (RFC 8656, section 11.2): every fault is a silent drop. DONT-FRAGMENT counts for what comes by a stream, and from IPv4
+    /// to IPv4; else it is ignored (sections 13 to 15).
     fn send_indication(&mut self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> Result<Verdict, Reason> {
-        let (peer, payload) = message.relayed().ok_or(Reason::Malformed)?;
-        self.towards(at, self.context.index.canonical(peer), payload, now)
+        let mut data = message.relayed().ok_or(Reason::Malformed)?;
+        data.peer = self.context.index.canonical(data.peer);
+        data.whole &= at.transport == Transport::Tcp || at.five_tuple.client.is_ipv4() && data.peer.is_ipv4();
+        self.towards(at, data, now)
     }
 
     /// ChannelData (RFC 8656, section 12.6).
@@ -219,21 +222,22 @@ impl<S> Table<S> {
         let (number, payload) = channel_data::decode(bytes).ok_or(Reason::Malformed)?;
         let session = at.slot.and_then(|slot| self.session(slot)).ok_or(Reason::NoAllocation)?;
         let channel = session.channel(number, now).ok_or(Reason::NoChannel)?;
-        self.towards(at, channel.peer, payload, now)
+        self.towards(at, Relayed { peer: channel.peer, payload, whole: false }, now)
     }
 
-    fn towards(&mut self, at: &Arrival, peer: SocketAddr, payload: Range<usize>, now: u64) -> Result<Verdict, Reason> {
+    fn towards(&mut self, at: &Arrival, data: Relayed, now: u64) -> Result<Verdict, Reason> {
+        let peer = data.peer;
         let slot = at.slot.ok_or(Reason::NoAllocation)?;
         let session = self.session_mut(slot).ok_or(Reason::NoAllocation)?;
         let relay = session.live_relay(Family::of(peer.ip()), now).ok_or(Reason::NoAllocation)?.external;
         let permission = session.permission(peer.ip(), now).ok_or(Reason::NoPermission)?;
         let reach = permission.reach(peer.port()).ok_or(Reason::NoPermission)?;
-        if !session.uplink.take((payload.len() + DATAGRAM) as u64, now) {
+        if !session.uplink.take((data.payload.len() + DATAGRAM) as u64, now) {
             return Err(Reason::OverRate);
         }
         match self.destination(reach, peer)? {
-            Some(flow) => Ok(Verdict::Inside(flow, relay, payload)),
-            None => Ok(Verdict::Peer(slot, peer, payload)),
+            Some(flow) => Ok(Verdict::Inside(flow, relay, data.payload)),
+            None => Ok(Verdict::Peer(slot, data)),
         }
     }
 

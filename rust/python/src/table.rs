@@ -152,11 +152,11 @@ impl Table {
                 self.table.book(arrival.slot).send(self.scratch.len());
                 self.sent.push((*from, client, self.scratch.clone()));
             }
-            Verdict::Peer(slot, peer, payload) => {
-                let family = Family::of(peer.ip());
+            Verdict::Peer(slot, sent) => {
+                let family = Family::of(sent.peer.ip());
                 let relay = self.table.session(slot).and_then(|session| session.relays.get(family));
                 if let Some(relay) = relay {
-                    self.sent.push((relay.external, peer, data[payload].to_vec()));
+                    self.sent.push((relay.external, sent.peer, data[sent.payload].to_vec()));
                 }
             }
             Verdict::Inside(flow, from, payload) => {

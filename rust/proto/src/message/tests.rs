@@ -232,19 +232,21 @@ fn an_indication_gives_its_peer_and_payload() {
     let data: (u16, u16, &[u8]) = (0x0013, 5, b"hello\xaa\xbb\xcc");
     let relayed = |attributes: &[(u16, u16, &[u8])]| {
         let bytes = raw(0x0016, attributes);
-        let (address, range) = Message::decode(&bytes[..]).unwrap().relayed()?;
-        Some((address.to_string(), bytes[range].to_vec()))
+        let found = Message::decode(&bytes[..]).unwrap().relayed()?;
+        Some((found.peer.to_string(), bytes[found.payload].to_vec(), found.whole))
     };
-    let expected = Some(("0.0.0.1:1".to_owned(), b"hello".to_vec()));
+    let expected = Some(("0.0.0.1:1".to_owned(), b"hello".to_vec(), false));
     assert_eq!(relayed(&[peer, data]), expected);
     assert_eq!(relayed(&[data, peer]), expected);
     assert_eq!(relayed(&[peer, other, data, (0x0013, 0, b"")]), expected);
     assert_eq!(relayed(&[(0x8022, 1, b"\xff\0\0\0"), (0x000D, 4, b"abcd"), peer, data]), expected);
     assert_eq!(relayed(&[peer, (0x0013, 0, b"")]).map(|it| it.1), Some(vec![]));
+    assert_eq!(relayed(&[peer, (0x001A, 0, b""), data]).map(|it| it.2), Some(true));
     for bad in [
         &[peer][..],
         &[data],
-        &[peer, data, (0x001A, 0, b"")],
+        &[peer, data, (0x001A, 4, b"what")],
+        &[peer, data, (0x001B, 0, b"")],
         &[peer, data, (0x000D, 0, b"")],
         &[peer, (0x0012, 4, b"\0\x01\0\0"), data],
     ] {
