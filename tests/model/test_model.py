@@ -208,12 +208,19 @@ class Machine(Moves):
             self.ask(name, "refresh", "own")
         self.again(times, 0, 0)
 
-    @rule(who=who, peer=peers | friends, payload=payloads, whole=st.sampled_from([True] * 5 + [False]))
-    def send(self, who: int, peer: Endpoint, payload: bytes, whole: bool) -> None:
-        """A Send indication."""
+    @rule(
+        who=who,
+        peer=peers | friends,
+        payload=payloads,
+        whole=st.sampled_from([True] * 5 + [False]),
+        uncut=st.booleans(),
+    )
+    def send(self, who: int, peer: Endpoint, payload: bytes, whole: bool, uncut: bool = False) -> None:
+        """A Send indication, with all that it needs or not; with DONT-FRAGMENT or without."""
         name, transaction = self.pick(who), next(self.transactions).to_bytes(12, "big")
-        attributes = [(codec.XOR_PEER_ADDRESS, mask(peer, transaction)), (codec.DATA_VALUE, payload)]
-        message = build(codec.SEND | codec.INDICATION, transaction, attributes if whole else attributes[:1])
+        attributes = [(codec.XOR_PEER_ADDRESS, mask(peer, transaction)), (codec.DATA_VALUE, payload)][: 1 + whole]
+        attributes += [(codec.DONT_FRAGMENT, b"")] * uncut
+        message = build(codec.SEND | codec.INDICATION, transaction, attributes)
         self.reference.arrive(name)
         out = self.arrive_with_data(name, message, whole)
         expected = self.reference.send(name, peer, payload, self.table.now) if whole else []

@@ -61,26 +61,61 @@ pub struct Told {
 }
 
 /// Read IP_PKTINFO, IPV6_PKTINFO and UDP_GRO.
-pub fn read(mut control: &[u8]) -> Told {
+pub fn read(control: &[u8]) -> Told {
     let mut told = Told::default();
-    while let Some((header, rest)) = control.split_first_chunk::<HEADER>() {
-        let word = |at: usize| i32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let length = header.first_chunk().map_or(0, |length| usize::from_ne_bytes(*length).saturating_sub(HEADER));
-        match (word(8), word(12), rest.get(..length)) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO, Some(&[_, _, _, _, _, _, _, _, a, b, c, d])) => {
+    for message in messages(control) {
+        match message {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO, &[_, _, _, _, _, _, _, _, a, b, c, d]) => {
                 told.destination = Some(Ipv4Addr::new(a, b, c, d).into());
             }
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, Some(value)) => {
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, value) => {
                 told.destination = value.first_chunk().map(|ip: &[u8; 16]| Ipv6Addr::from(*ip).into());
             }
-            (libc::SOL_UDP, libc::UDP_GRO, Some(&[a, b, c, d])) => {
+            (libc::SOL_UDP, libc::UDP_GRO, &[a, b, c, d]) => {
                 told.segment = usize::try_from(i32::from_ne_bytes([a, b, c, d])).ok();
             }
             _ => {}
         }
-        control = rest.get(length.next_multiple_of(8)..).unwrap_or(&[]);
     }
     told
+}
+
+/// An error out of a socket's error queue (`struct sock_extended_err`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// As a system call would tell it.
+    pub errno: u32,
+    /// Who told it.
+    pub origin: u8,
+    /// The ICMP type.
+    pub kind: u8,
+    /// The ICMP code.
+    pub code: u8,
+    /// The MTU, where it is one of size.
+    pub info: u32,
+}
+
+/// Read IP_RECVERR and IPV6_RECVERR.
+pub fn trouble(control: &[u8]) -> Option<Trouble> {
+    messages(control).find_map(|message| match message {
+        (libc::IPPROTO_IP, libc::IP_RECVERR, value) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR, value) => {
+            let &[e0, e1, e2, e3, origin, kind, code, _, i0, i1, i2, i3] = value.first_chunk()?;
+            let (errno, info) = (u32::from_ne_bytes([e0, e1, e2, e3]), u32::from_ne_bytes([i0, i1, i2, i3]));
+            Some(Trouble { errno, origin, kind, code, info })
+        }
+        _ => None,
+    })
+}
+
+/// Level, kind and value of each message that is there whole.
+fn messages(mut control: &[u8]) -> impl Iterator<Item = (i32, i32, &[u8])> {
+    std::iter::from_fn(move || {
+        let (header, rest) = control.split_first_chunk::<HEADER>()?;
+        let word = |at: usize| i32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let length = header.first_chunk().map_or(0, |length| usize::from_ne_bytes(*length).saturating_sub(HEADER));
+        control = rest.get(length.next_multiple_of(8)..).unwrap_or(&[]);
+        Some((word(8), word(12), rest.get(..length)?))
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +138,21 @@ mod tests {
         let six: IpAddr = "2001:db8::7".parse().unwrap();
         assert_eq!(told("2001:db8::7", "[2001:db8::9]:9", None), Told { destination: Some(six), segment: None });
         assert_eq!(told("2001:db8::7", "[2001:db8::9]:9", Some(1200)).destination, Some(six));
+    }
+
+    #[test]
+    fn an_error_is_read_with_its_mtu() {
+        let mut bytes = Vec::new();
+        bytes.extend((HEADER + 32).to_ne_bytes());
+        bytes.extend(libc::IPPROTO_IP.to_ne_bytes());
+        bytes.extend(libc::IP_RECVERR.to_ne_bytes());
+        bytes.extend(90u32.to_ne_bytes());
+        bytes.extend([2, 3, 4, 0]);
+        bytes.extend(1280u32.to_ne_bytes());
+        bytes.extend([0; 20]);
+        let wanted = Some(Trouble { errno: 90, origin: 2, kind: 3, code: 4, info: 1280 });
+        assert_eq!(trouble(&bytes), wanted);
+        assert!((0..bytes.len()).all(|cut| trouble(&bytes[..cut]).is_none()), "cut short");
     }
 
     #[test]

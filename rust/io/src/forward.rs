@@ -6,6 +6,7 @@ use crate::outbox::{Framed, Route};
 use crate::worker::Worker;
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
+use hairpin_proto::icmp::Icmp;
 use hairpin_proto::message::{method, Relayed};
 use hairpin_proto::mobility::{Held, AWAY};
 use hairpin_proto::path::{Arrival, Ask, Framing, Head, Verdict};
@@ -43,6 +44,18 @@ impl Worker {
     pub(crate) fn packet_from_peer(&mut self, slot: u32, peer: SocketAddr, payload: Span) {
         if let Some(framing) = self.table.from_peer(slot, peer, payload.len(), self.now) {
             self.send_to_client(slot, framing, payload);
+        }
+    }
+
+    /// Judge an ICMP error that a datagram of a session met, and tell the client.
+    pub(crate) fn error_from_network(&mut self, slot: u32, error: (SocketAddr, Icmp)) {
+        let transaction = self.next_indication();
+        if !self.table.icmp(slot, error, transaction, self.now, &mut self.scratch) {
+            return;
+        }
+        self.make_room(1);
+        if let Some(indication) = self.batch.put(&self.scratch) {
+            self.send_frame(slot, None, indication, false);
         }
     }
 

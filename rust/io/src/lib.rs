@@ -4,6 +4,7 @@ mod batch;
 pub mod certificates;
 pub mod clock;
 mod control;
+mod errors;
 pub mod events;
 mod forward;
 pub mod mailbox;

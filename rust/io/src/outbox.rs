@@ -233,20 +233,20 @@ impl Lane {
 
     fn send_many(&mut self, refused: &mut Vec<Refused>) {
         self.write_headers();
-        let mut done = 0;
+        let (mut done, mut told) = (0, false);
         while done < self.messages.len() {
             let rest = (self.messages.len() - done) as libc::c_uint;
             // SAFETY: `rest` headers from `done` are written and point to values that live through the call; the kernel only
             // reads them. The descriptor is open (see the head of this file).
             let sent = unsafe { libc::sendmmsg(self.fd, self.headers[done..].as_mut_ptr(), rest, libc::MSG_DONTWAIT) };
             if let Ok(sent @ 1..) = usize::try_from(sent) {
-                done += sent;
+                (done, told) = (done + sent, false);
                 continue;
             }
             let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
+            if !is_of_another(&error, &mut told) {
                 self.was_refused(done, &error, refused);
-                done += 1;
+                (done, told) = (done + 1, false);
             }
         }
     }
@@ -313,14 +313,25 @@ fn send_one(route: &Route, bytes: libc::iovec) -> io::Result<()> {
 }
 
 fn uninterrupted(send: impl Fn() -> isize) -> io::Result<()> {
+    let mut told = false;
     loop {
         if send() >= 0 {
             return Ok(());
         }
         let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
+        if !is_of_another(&error, &mut told) {
             return Err(error);
         }
+    }
+}
+
+/// Whether a call may have failed for what is not its own matter, and did nothing: it was interrupted, or an ICMP error that an earlier
+/// datagram met was told to it. So it is made once more, where the kernel has room.
+fn is_of_another(error: &io::Error, told: &mut bool) -> bool {
+    match error.raw_os_error() {
+        Some(libc::EINTR) => true,
+        Some(libc::EAGAIN | libc::ENOBUFS) => false,
+        _ => !std::mem::replace(told, true),
     }
 }
 

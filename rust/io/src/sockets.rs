@@ -17,10 +17,11 @@ const RELAY_BACKLOG: i32 = 64;
 pub struct RelaySocket(pub OwnedFd);
 
 impl RelaySocket {
-    /// Bind one; it shares its port with nobody.
+    /// Bind one; it shares its port with nobody, and keeps the ICMP errors that its datagrams meet.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = open(address, Type::DGRAM)?;
         datagram_options(&socket, address, RELAY_BUFFER);
+        set_option(socket.as_raw_fd(), address, (libc::IP_RECVERR, libc::IPV6_RECVERR), 1)?;
         socket.bind(&SockAddr::from(address))?;
         Ok(Self(socket.into()))
     }

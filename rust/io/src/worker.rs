@@ -2,6 +2,7 @@
 
 use crate::batch::Batch;
 use crate::clock;
+use crate::errors;
 use crate::events::{Event, Events, Totals};
 use crate::mailbox::{Letter, Mailbox};
 use crate::outbox::Outbox;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 const CLIENT_BATCH: usize = 32;
 const RELAY_BATCH: usize = 32;
+const ERRORS: usize = 32;
 const EVENTS: usize = 256;
 /// A signature takes as long as a thousand packets; sockets that are passed over are ready again in the next round.
 const HANDSHAKES: usize = 4;
@@ -203,7 +205,12 @@ impl Worker {
                 Some(Transport::Tcp) => self.accept(place as usize),
                 None => {}
             },
-            Token::Relay(slot, family) => self.receive_peers(slot, family),
+            Token::Relay(slot, family) => {
+                if flags.contains(epoll::EventFlags::ERR) {
+                    self.receive_errors(slot, family);
+                }
+                self.receive_peers(slot, family);
+            }
             Token::Stream(place) => {
                 if flags.contains(epoll::EventFlags::OUT) {
                     self.write_stream(place);
@@ -246,6 +253,17 @@ impl Worker {
             let from = SocketAddr::new(received.from.ip(), received.from.port()); // as permissions name it
             for payload in received.spans() {
                 self.packet_from_peer(slot, from, payload);
+            }
+        }
+    }
+
+    /// What ICMP said of datagrams to peers (RFC 8656, section 11.5). What is left is told of again.
+    fn receive_errors(&mut self, slot: u32, family: Family) {
+        for _ in 0..ERRORS {
+            let Some(relay) = self.table.session(slot).and_then(|session| session.relays.get(family)) else { return };
+            let Some(report) = errors::next(relay.socket.raw()) else { return };
+            if let Some(error) = report.icmp() {
+                self.error_from_network(slot, error);
             }
         }
     }

@@ -121,6 +121,7 @@ attributes! {
     (CONNECTION_ID, 0x002A, Wire::U32, "The peer connection that a data connection is for."),
     (ADDITIONAL_ADDRESS_FAMILY, 0x8000, Wire::First8, "A relay of this family is wanted beside that of IPv4: 2 is IPv6."),
     (ADDRESS_ERROR_CODE, 0x8001, Wire::FamilyError, "Why there is no relay of one of two families."),
+    (ICMP, 0x8004, Wire::Exactly(8), "Why a datagram did not reach the peer: type, code and error data."),
     (SOFTWARE, 0x8022, PHRASE, "The name of the sender's software."),
     (ALTERNATE_SERVER, 0x8023, Wire::Address, "Another server to try."),
     (FINGERPRINT, 0x8028, Wire::Fingerprint, "CRC-32 of the message up to here."),

@@ -10,6 +10,7 @@ pub mod channel_data;
 pub mod counters;
 pub mod discovery;
 pub mod flow;
+pub mod icmp;
 pub mod index;
 pub mod limiter;
 pub mod message;

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 /// What a datagram costs beside its payload, so that a cap on bytes caps empty datagrams too.
-const DATAGRAM: usize = 28;
+pub(crate) const DATAGRAM: usize = 28;
 /// The largest payload of a UDP datagram over IPv4.
 const LARGEST_DATAGRAM: usize = 65_507;
 /// No request that a client makes is larger; what waits for the rules must not be.

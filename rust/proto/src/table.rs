@@ -5,8 +5,9 @@
 use crate::counters::{Counters, Drops};
 use crate::discovery::Square;
 use crate::flow::{Family, FiveTuple, Flow, MAX_SLOTS};
+use crate::icmp::ERRORS_A_SECOND;
 use crate::index::RelayIndex;
-use crate::limiter::Buckets;
+use crate::limiter::{Bucket, Buckets};
 use crate::message::Message;
 use crate::mobility::AWAY;
 use crate::nonce::Nonces;
@@ -104,6 +105,8 @@ pub struct Table<S> {
     pub drops: Drops,
     /// The traffic of those who proved nothing.
     pub strangers: Counters,
+    /// What clients are told of ICMP errors.
+    pub(crate) errors: Bucket,
     ended: Counters,
     worker: u8,
     session_rate: u32,
@@ -119,6 +122,7 @@ impl<S> Table<S> {
             context,
             drops: Drops::default(),
             strangers: Counters::default(),
+            errors: Bucket::new(ERRORS_A_SECOND),
             ended: Counters::default(),
             worker,
             session_rate: 0,
