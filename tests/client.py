@@ -149,6 +149,7 @@ class Client:
         self.unread = b""
         self.arrived: deque[tuple[Endpoint | int, bytes]] = deque()
         self.relay: Endpoint = ("", 0)
+        self.relay6: Endpoint = ("", 0)  # where there are two
         self.socket.settimeout(5)
         try:
             self.socket.connect(server)
@@ -271,8 +272,8 @@ class Client:
         """Allocate a relay of each family (RFC 8656, 7.2): that of IPv4, that of IPv6."""
         answer = self.request(ALLOCATE, [(TRANSPORT, UDP_RELAY), (ADDITIONAL_FAMILY, bytes([2, 0, 0, 0]))])
         values = [value for code, value in answer.attributes if code == XOR_RELAYED_ADDRESS]
-        self.relay, other = (unmask(value, answer.transaction) for value in values)
-        return self.relay, other
+        self.relay, self.relay6 = (unmask(value, answer.transaction) for value in values)
+        return self.relay, self.relay6
 
     def refresh(self, lifetime: int, *, version: int | None = None) -> int:
         """Refresh, of all relays or of that family's, and the lifetime granted."""
