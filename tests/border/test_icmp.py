@@ -1,6 +1,7 @@
 """ICMP errors that relayed datagrams meet, on real sockets (RFC 8656, 11.5 and 18.13)."""
 
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from client import DATA, DATA_VALUE, ICMP, INDICATION, XOR_PEER_ADDRESS, Answer, Client, Endpoint, parse
 from running import EVERYWHERE, Running, configuration, running
 
+SOL_UDP, UDP_SEGMENT = 17, 103  # Python's socket module does not name them
 UNREACHABLE = {4: bytes([0, 0, 3, 3, 0, 0, 0, 0]), 6: bytes([0, 0, 1, 4, 0, 0, 0, 0])}  # of ports, without error data
 
 
@@ -69,3 +71,26 @@ def test_errors_take_nothing_from_others(server: Running, peer: socket.socket) -
                 assert parse(frame).get(ICMP) == UNREACHABLE[4]
             assert frame[4:] == data
         assert server.drops()["refused"] == errors
+
+
+def test_bursts_survive_an_error(server: Running, peer: socket.socket) -> None:
+    """A burst that the kernel hands over and takes as one (GRO, GSO) loses nothing by an error in its middle."""
+    with server.client() as client:
+        closed, at = closed_port(), peer.getsockname()
+        client.permit(closed, at)
+        client.bind(0x4000, closed)
+        client.bind(0x4001, at)
+        before = server.drops()["refused"]
+        for burst in range(50):
+            frames = [frame(0x4001 if place % 16 else 0x4000, burst, place) for place in range(48)]
+            client.socket.sendmsg([b"".join(frames)], [(SOL_UDP, UDP_SEGMENT, struct.pack("=H", len(frames[0])))])
+            wanted = [one[4:] for one in frames if one[1] == 1]
+            assert [peer.recv(2000) for _ in wanted] == wanted
+            for _ in range(3):
+                assert told(client).get(ICMP) == UNREACHABLE[4]
+        assert server.drops()["refused"] == before
+
+
+def frame(number: int, burst: int, place: int) -> bytes:
+    """ChannelData of 1,000 bytes that says which it is."""
+    return struct.pack("!HHHH", number, 1000, burst, place) + bytes(996)

@@ -93,6 +93,7 @@ def test_a_tcp_relay_listens_before_the_client_is_told() -> None:
         (True, Transport.TCP, (TCP, EVEN), 400),
         (True, Transport.TCP, (TCP, (Attribute.EVEN_PORT, 1)), 400),
         (True, Transport.TCP, (TCP, (Attribute.RESERVATION_TOKEN, b"nobody's")), 400),
+        (True, Transport.TCP, (TCP, (Attribute.DONT_FRAGMENT, b"")), 400),
         (True, Transport.TCP, (TCP, ODD_FAMILY), 440),
         (True, Transport.TCP, ((Attribute.REQUESTED_TRANSPORT, 5),), 442),
         (True, Transport.TCP, (), 400),

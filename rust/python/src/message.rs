@@ -176,6 +176,11 @@ impl Message {
     }
 
     #[getter]
+    fn dont_fragment(&self) -> bool {
+        self.0.first(code::DONT_FRAGMENT).is_some()
+    }
+
+    #[getter]
     fn reservation_token<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         match self.0.value(code::RESERVATION_TOKEN) {
             Some(Value::Bytes(token)) => Some(PyBytes::new(py, token)),

@@ -84,7 +84,8 @@ def wants_tcp(state: State, request: Request) -> bool:
     tcp = message.requested_transport == TCP and state.settings.tcp
     if not tcp and message.requested_transport != UDP:
         raise UnsupportedTransport  # 442
-    if tcp and (request.transport != Transport.TCP or message.even_port is not None or message.reservation_token):
+    refused = message.even_port is not None or message.reservation_token or message.dont_fragment
+    if tcp and (request.transport != Transport.TCP or refused):
         raise BadRequest  # 400
     return tcp
 
