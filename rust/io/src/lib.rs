@@ -20,4 +20,5 @@ mod splice;
 mod stream;
 mod streams;
 mod tls;
+mod token;
 mod worker;
