@@ -14,7 +14,6 @@ assert conformance.checks.__all__
 NOT_YET = frozenset(
     {
         "nonce_has_cookie",
-        "tcp_allocation_with_dont_fragment_is_400",
     }
 )
 
