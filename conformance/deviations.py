@@ -10,6 +10,7 @@ DEVIATIONS: dict[str, str] = {
         "An answer to who has proved nothing is kept short, so that a forged source gets little for its datagram"
     ),
     "turn_responses_have_software": (
-        "An answer to who has proved nothing is kept short, so that a forged source gets little for its datagram"
+        "hairpin names itself once, in the success of Allocate. An answer to who has proved nothing is kept short, so "
+        "that a forged source gets little for its datagram, and later ones would only say the same again"
     ),
 }
