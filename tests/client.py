@@ -140,7 +140,9 @@ class Client:
         *,
         tcp: bool = False,
         tls: ssl.SSLContext | None = None,
+        own: str | None = None,
     ) -> None:
+        """Come from the address `own`, where that matters."""
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
         self.tcp, self.user, self.password = tcp, user, password
@@ -152,6 +154,8 @@ class Client:
         self.relay6: Endpoint = ("", 0)  # where there are two
         self.socket.settimeout(5)
         try:
+            if own:
+                self.socket.bind((own, 0))
             self.socket.connect(server)
             if tls:
                 self.socket = tls.wrap_socket(self.socket, server_hostname=server[0])
