@@ -133,6 +133,12 @@ reasons! {
     TlsStalled = "tls_stalled",
     /// A header of the PROXY protocol that will not do.
     ProxyHeader = "proxy_header",
+    /// Neither of a DTLS association nor a ClientHello.
+    NoAssociation = "no_association",
+    /// A DTLS handshake that came to nothing.
+    HandshakeFailed = "handshake_failed",
+    /// A DTLS handshake that took too long.
+    HandshakeStalled = "handshake_stalled",
 }
 
 /// How many packets were dropped, by reason.

@@ -9,6 +9,8 @@ mod binding;
 pub mod channel_data;
 pub mod counters;
 pub mod discovery;
+pub mod dtls;
+pub mod dtls_cookie;
 pub mod flow;
 pub mod icmp;
 pub mod index;

@@ -66,17 +66,22 @@ impl Nonces {
     fn sign(&self, date: [u8; DATE], client: SocketAddr) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
         mac.update(&date);
-        mac.update(&client.port().to_be_bytes());
-        match client.ip().to_canonical() {
-            IpAddr::V4(ip) => mac.update(&ip.octets()),
-            IpAddr::V6(ip) => mac.update(&ip.octets()),
-        }
+        absorb_address(&mut mac, client);
         mac
     }
 }
 
+/// Sign a client's address, too.
+pub(crate) fn absorb_address(mac: &mut Hmac<Sha256>, client: SocketAddr) {
+    mac.update(&client.port().to_be_bytes());
+    match client.ip().to_canonical() {
+        IpAddr::V4(ip) => mac.update(&ip.octets()),
+        IpAddr::V6(ip) => mac.update(&ip.octets()),
+    }
+}
+
 /// Whole seconds; a monotonic clock takes 136 years to outgrow them.
-fn seconds(now: u64) -> u32 {
+pub(crate) fn seconds(now: u64) -> u32 {
     u32::try_from(now / SECOND).unwrap_or(u32::MAX)
 }
 
