@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from certificates import loopback
+
 HAIRPIN = Path(sys.executable).with_name("hairpin")
 USER, PASSWORD, REALM = "user", "secret", "hairpin.test"
 # Below the ephemeral ports and far from the relay's, so that nobody is given one between the look and the bind.
@@ -48,6 +50,12 @@ INTERFACE = """
 transport = "{transport}"
 bind = "{bind}"
 """
+CERTIFIED = (
+    INTERFACE
+    + """cert = "{files.cert}"
+key = "{files.key}"
+"""
+)
 
 
 def free_port() -> int:
@@ -70,6 +78,7 @@ class Serving:
     process: subprocess.Popen[bytes]
     log: Path
     port: int
+    secure: int
     api: int
     workers: int
 
@@ -110,15 +119,17 @@ class Serving:
 @contextmanager
 def serving(folder: Path, workers: int) -> Iterator[Serving]:
     """Start hairpin with so many workers, yield when /health answers, and see that SIGTERM ends it well."""
-    port, api = free_port(), free_port()
+    port, secure, api = free_port(), free_port(), free_port()
     binds = [(transport, bind) for transport in ("udp", "tcp") for bind in (f"127.0.0.1:{port}", f"[::1]:{port}")]
     interfaces = "".join(INTERFACE.format(transport=transport, bind=bind) for transport, bind in binds)
+    for bind in (f"127.0.0.1:{secure}", f"[::1]:{secure}"):
+        interfaces += CERTIFIED.format(transport="dtls", bind=bind, files=loopback())
     settings, log = folder / "hairpin.toml", folder / "hairpin.log"
     made = SETTINGS.format(realm=REALM, workers=workers, interfaces=interfaces, api=api, user=USER, password=PASSWORD)
     settings.write_text(made)
     with log.open("wb") as output:
         process = subprocess.Popen([HAIRPIN, "serve", "--config", settings], stdout=output, stderr=subprocess.STDOUT)
-    server = Serving(process, log, port, api, workers)
+    server = Serving(process, log, port, secure, api, workers)
     try:
         wait_until_healthy(server)
         yield server

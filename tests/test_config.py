@@ -122,7 +122,7 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
         (UDP + "exernal = 1", "turn.interfaces[0].exernal: unknown key"),
         (
             UDP.replace("udp", "dtls"),
-            'turn.interfaces[0].transport: DTLS is not there yet; write "udp", "tcp" or "tls"',
+            "turn.interfaces[0].cert: is missing: dtls needs a file with a certificate chain",
         ),
         (UDP.replace("udp", "sctp"), "turn.interfaces[0].transport: must be 'udp', 'tcp', 'tls' or 'dtls'"),
         (

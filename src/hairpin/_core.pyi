@@ -313,11 +313,13 @@ class Certificate:
     """A chain and its private key, from PEM. ValueError's arguments: "cert" or "key", and what is wrong with it."""
 
     def __new__(cls, cert: bytes, key: bytes) -> Certificate: ...
+    @property
+    def serves_dtls(self) -> bool: ...  # its key is one for ECDSA with P-256 or P-384
 
 @final
 class Listener:
-    """An address that clients use: UDP or TCP. With certificates TLS (the first one is for who names no server), and
-    TCP too where `plain`. Connections from `proxies`, networks by first and last IP, begin with a PROXY header.
+    """An address that clients use: UDP or TCP. With certificates DTLS or TLS (the first is for who names no server),
+    and TCP too where `plain`. Connections from `proxies`, networks by first and last IP, begin with a PROXY header.
     """
 
     def __new__(

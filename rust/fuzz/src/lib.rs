@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod framing;
+mod greeting;
 mod message;
 mod path;
 
 pub use framing::{channel_data, framing};
+pub use greeting::greeting;
 pub use message::message;
 pub use path::path;

@@ -4,7 +4,7 @@ mod model;
 
 use arbitrary::{Arbitrary, Unstructured};
 use hairpin_proto::attributes::{code, Value};
-use hairpin_proto::flow::{Family, FiveTuple, Transport};
+use hairpin_proto::flow::{Connection, Family, FiveTuple, Transport};
 use hairpin_proto::message::{method, Kind};
 use hairpin_proto::path::{Arrival, Framing, Verdict};
 use hairpin_proto::session::{Channel, Permission, Reach, Relay};
@@ -85,7 +85,7 @@ impl World {
     fn connect(&mut self) {
         let stream = &mut self.model.clients[CLIENTS - 1].slot;
         if stream.is_none() {
-            *stream = self.table.insert(arrival(CLIENTS - 1, None).five_tuple, Some(0));
+            *stream = self.table.insert(arrival(CLIENTS - 1, None).five_tuple, Some(Connection::Stream(0)));
         }
     }
 

@@ -28,6 +28,11 @@ fn framing() {
 }
 
 #[test]
+fn greeting() {
+    replay("greeting", hairpin_fuzz::greeting);
+}
+
+#[test]
 fn path() {
     replay("path", hairpin_fuzz::path);
 }

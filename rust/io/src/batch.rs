@@ -73,6 +73,13 @@ impl Span {
         Self { start: self.start + range.start, length: range.len(), ..self }
     }
 
+    /// A part of them that has others of the same datagram beside it.
+    pub fn alone(self, range: Range<usize>) -> Self {
+        let part = self.part(range);
+        let own = (part.start, part.start + part.length);
+        Self { free: if part.length == self.length { self.free } else { own }, ..part }
+    }
+
     /// Wider by so many bytes before and behind; None where they are another's.
     fn widened(self, before: usize, behind: usize) -> Option<Self> {
         let (start, length) = (self.start.checked_sub(before)?, before + self.length + behind);

@@ -5,11 +5,12 @@ use crate::mailbox::Packet;
 use crate::outbox::{Framed, Route};
 use crate::worker::Worker;
 use hairpin_proto::counters::Reason;
-use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
+use hairpin_proto::flow::{Connection, Family, FiveTuple, Flow, Transport};
 use hairpin_proto::icmp::Icmp;
 use hairpin_proto::message::{method, Relayed};
-use hairpin_proto::mobility::{Held, AWAY};
+use hairpin_proto::mobility::Held;
 use hairpin_proto::path::{Arrival, Ask, Framing, Head, Verdict};
+use hairpin_proto::session::Session;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
@@ -124,7 +125,7 @@ impl Worker {
         let family = Family::of(to.ip());
         let Some(relay) = self.table.session(slot).and_then(|session| session.relays.get(family)) else { return };
         let fd = relay.socket.raw();
-        let route = Route { fd, to, source: None, slot: Some(slot), to_client: false, whole };
+        let route = Route { fd, to, source: None, slot: Some(slot), to_client: false, whole, uncounted: 0 };
         self.outbox.push(route, Framed { head: &[], body: self.batch.bytes(payload), padding: 0 });
     }
 
@@ -154,7 +155,7 @@ impl Worker {
     /// Frame a payload and send it to the client (RFC 8656, sections 11.3 and 12.7), where it lies if there is room before it.
     fn send_to_client(&mut self, slot: u32, framing: Framing, payload: Span) {
         let transaction = self.next_indication();
-        let Some(transport) = self.transport(slot) else { return };
+        let Some(transport) = self.table.session(slot).map(Session::transport) else { return };
         let Some(head) = framing.head(payload.len(), transport, transaction) else {
             return self.table.drops.count(Reason::TooLarge);
         };
@@ -167,32 +168,31 @@ impl Worker {
     /// A frame to the client, its header before it or apart. An answer finds room in a queue that is full of relayed data.
     fn send_frame(&mut self, slot: u32, head: Option<&Head>, body: Span, answer: bool) {
         let Some(session) = self.table.session(slot) else { return };
-        let (head, padding) = head.map_or((&[][..], 0), |head| (head.bytes(), head.padding));
-        let frame = Framed { head, body: self.batch.bytes(body), padding };
-        if let Some(connection) = session.connection {
-            if !self.streams.push(connection, frame, answer) {
-                let away = connection == AWAY;
-                return self.table.drops.count(if away { Reason::Away } else { Reason::SlowReader });
+        let (bytes, padding) = head.map_or((&[][..], 0), |head| (head.bytes(), head.padding));
+        let frame = Framed { head: bytes, body: self.batch.bytes(body), padding };
+        match session.connection {
+            Some(Connection::Stream(place)) => {
+                if !self.streams.push(place, frame, answer) {
+                    return self.table.drops.count(Reason::SlowReader);
+                }
             }
-        } else {
-            let arrival = Arrival { five_tuple: session.five_tuple, transport: Transport::Udp, slot: Some(slot) };
-            let Some(route) = self.route(&arrival) else { return };
-            self.outbox.push(route, frame);
+            Some(Connection::Association(place)) => return self.seal(place, head, body),
+            Some(Connection::Away) => return self.table.drops.count(Reason::Away),
+            None => {
+                let arrival = Arrival { five_tuple: session.five_tuple, transport: Transport::Udp, slot: Some(slot) };
+                let Some(route) = self.route(&arrival) else { return };
+                self.outbox.push(route, frame);
+            }
         }
         self.table.book(Some(slot)).send(frame.len());
     }
 
-    fn transport(&self, slot: u32) -> Option<Transport> {
-        let stream = self.table.session(slot)?.connection.is_some();
-        Some(if stream { Transport::Tcp } else { Transport::Udp })
-    }
-
     /// What goes to a client leaves from the address and port that the client used (RFC 8489, section 6.3.1.1).
-    fn route(&self, arrival: &Arrival) -> Option<Route> {
+    pub(crate) fn route(&self, arrival: &Arrival) -> Option<Route> {
         let listener = self.listener(arrival.five_tuple.listener)?;
         let source = listener.address.ip().is_unspecified().then(|| arrival.five_tuple.local.ip());
         let (fd, to) = (listener.socket.as_raw_fd(), arrival.five_tuple.client);
-        Some(Route { fd, to, source, slot: arrival.slot, to_client: true, whole: false })
+        Some(Route { fd, to, source, slot: arrival.slot, to_client: true, whole: false, uncounted: 0 })
     }
 
     /// Indications need no answer, so their transaction ids need only differ.

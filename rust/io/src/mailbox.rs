@@ -3,6 +3,7 @@
 use crate::events::Bell;
 use crate::sockets::RelaySocket;
 use crate::stream::Stream;
+use crate::worker::Security;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use hairpin_proto::flow::Flow;
 use hairpin_proto::session::{Reach, Relay, Session};
@@ -10,7 +11,6 @@ use hairpin_proto::table::Command;
 use rustix::fd::OwnedFd;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 const RING_PLACES: usize = 4096;
 
@@ -30,8 +30,8 @@ pub enum Letter {
     Totals(u64),
     /// Requests a second of each session.
     SessionRate(u32),
-    /// What a listener's new TLS handshakes are made with.
-    Tls(u16, Arc<rustls::ServerConfig>),
+    /// What a listener's new handshakes are made with.
+    Security(u16, Security),
     /// End the thread.
     Stop,
 }

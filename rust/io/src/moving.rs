@@ -32,9 +32,7 @@ impl Worker {
             for relay in session.relays.iter() {
                 let _ = epoll::delete(&self.epoll, relay.socket.0.as_fd());
             }
-            if let Some(place) = session.connection {
-                self.drop_stream(place, session.five_tuple.client.ip());
-            }
+            self.drop_connection(session.connection, session.five_tuple.client.ip());
         }
         if let Some(mailbox) = self.shared.mailboxes.get(to.worker()) {
             mailbox.post(Letter::Arrive(to, session.map(Box::new)));

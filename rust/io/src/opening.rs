@@ -2,7 +2,7 @@
 
 use crate::stream::{End, Layer};
 use crate::tls::Tls;
-use crate::worker::{Listener, Worker};
+use crate::worker::{Listener, Security, Worker};
 use hairpin_proto::counters::Reason;
 use hairpin_proto::proxy::{self, Header};
 use rustix::fd::OwnedFd;
@@ -28,10 +28,10 @@ pub enum Opening {
 impl Opening {
     /// How a connection from this address begins.
     pub fn of(listener: &Listener, from: IpAddr) -> Self {
-        match listener.tls {
+        match listener.security {
             _ if listener.trusts(from) => Opening::Header(Vec::new()),
-            Some(_) => Opening::FirstByte,
-            None => Opening::Done,
+            Security::Tls(_) => Opening::FirstByte,
+            Security::None | Security::Dtls(_) => Opening::Done,
         }
     }
 }
@@ -59,8 +59,9 @@ impl Worker {
         let Some(slot) = self.streams.get(place).map(|stream| stream.slot) else { return Ok(()) };
         let Some(session) = self.table.session_mut(slot) else { return Ok(()) };
         let proxy = std::mem::replace(&mut session.five_tuple.client, client);
-        let admitted = self.streams.admits(client.ip());
-        self.streams.move_stranger(proxy.ip(), client.ip());
+        let admitted = self.streams.strangers.admits(client.ip());
+        self.streams.strangers.remove(proxy.ip());
+        self.streams.strangers.add(client.ip());
         admitted.then_some(()).ok_or(End::Refused(Reason::OverSource))
     }
 
@@ -76,7 +77,11 @@ impl Worker {
             return Ok(false);
         };
         let Some(listener) = self.listeners.get(usize::from(five_tuple.listener)) else { return Ok(false) };
-        if let Some(settings) = listener.tls.as_ref().filter(|_| !listener.plain || first == [HANDSHAKE]) {
+        let settings = match &listener.security {
+            Security::Tls(settings) if !listener.plain || first == [HANDSHAKE] => Some(settings),
+            _ => None,
+        };
+        if let Some(settings) = settings {
             if !self.table.context.sources.allow_source(five_tuple.client.ip(), self.now) {
                 return Err(End::Refused(Reason::OverSource));
             }

@@ -1,7 +1,7 @@
 //! Frames on their way out. Neighbours on one socket leave with one system call, and neighbours of one size to one address as one
 //! message that the kernel cuts into datagrams (UDP_SEGMENT). Nothing waits for more than the batch in hand.
 //!
-//! Order is kept on each socket. Invariants: the bytes that wait are a batch's, whose memory never moves, and the worker sends
+//! Order is kept on each socket. Invariants: the bytes that wait are a batch's or `Sealed`, whose memory never moves, and the worker sends
 //! before it uses a place again, ends, or closes a socket that something waits for.
 
 use crate::control::Control;
@@ -38,6 +38,8 @@ pub struct Route {
     pub to_client: bool,
     /// Nobody may cut it into fragments on its way (RFC 8656, section 14).
     pub whole: bool,
+    /// Bytes of each datagram that stand in no book.
+    pub uncounted: usize,
 }
 
 /// A frame: bytes of the batch, behind a header that found no room before them, before as many zero bytes.
@@ -63,7 +65,7 @@ impl Framed<'_> {
 pub struct Refused {
     /// Whose it is.
     pub slot: Option<u32>,
-    /// Its bytes.
+    /// Its bytes that stand in a book.
     pub length: usize,
     /// Towards the client, or towards a peer.
     pub to_client: bool,
@@ -336,7 +338,8 @@ fn is_of_another(error: &io::Error, told: &mut bool) -> bool {
 }
 
 fn refusal(message: &Message, length: usize) -> Refused {
-    Refused { slot: message.route.slot, length, to_client: message.route.to_client }
+    let Route { slot, to_client, uncounted, .. } = message.route;
+    Refused { slot, length: length.saturating_sub(uncounted), to_client }
 }
 
 fn vector(bytes: &[u8]) -> libc::iovec {

@@ -1,5 +1,6 @@
 //! A server's threads: bound first, then started; commands find the worker that owns the flow.
 
+use crate::association::Settings;
 use crate::certificates::Certificate;
 use crate::events::Event;
 use crate::events::Events;
@@ -8,7 +9,7 @@ use crate::schedule;
 use crate::sockets::{self, Bound, RelaySocket};
 use crate::tls;
 pub use crate::worker::Proxies;
-use crate::worker::{Listener, Shared, Worker};
+use crate::worker::{Listener, Security, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
 use hairpin_proto::session::Relay;
 use hairpin_proto::table::{Command, Context};
@@ -23,19 +24,20 @@ use std::thread::JoinHandle;
 pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<(SocketAddr, usize)>,
+    transports: Vec<Transport>,
     waiting: Vec<Worker>,
     threads: Vec<JoinHandle<()>>,
     held: bool,
     reserved: HashMap<SocketAddr, RelaySocket>,
 }
 
-/// What to listen on: UDP, or TCP; with certificates TLS, and without it where that is said.
+/// What to listen on: UDP or TCP; with certificates DTLS or TLS, and TCP without it where that is said.
 pub struct Wanted {
     /// UDP or TCP.
     pub transport: Transport,
     /// Where.
     pub address: SocketAddr,
-    /// What clients are shown; none without TLS.
+    /// What clients are shown; none without DTLS or TLS.
     pub certificates: Vec<Arc<Certificate>>,
     /// Whether clients may speak TCP without TLS, too.
     pub plain: bool,
@@ -73,15 +75,15 @@ impl Server {
     pub fn new(context: Context, listeners: Listeners) -> io::Result<Self> {
         let mailboxes = (0..listeners.workers).map(|_| Mailbox::new()).collect::<io::Result<Vec<_>>>()?;
         let shared = Arc::new(Shared { context: Arc::new(context), events: Events::new()?, mailboxes });
+        let transports = listeners.bound.iter().map(|(wanted, _)| wanted.transport).collect();
         let known = listeners.bound.iter().map(|(_, bound)| (bound.address, bound.receive_buffer)).collect();
         let mut shares: Vec<Vec<Listener>> = (0..listeners.workers).map(|_| Vec::new()).collect();
         for ((wanted, bound), index) in listeners.bound.into_iter().zip(0..) {
             let Wanted { transport, certificates, plain, proxies, .. } = wanted;
-            let secure = !certificates.is_empty();
-            let tls = secure.then(|| tls::settings(certificates).map_err(io::Error::other)).transpose()?;
+            let security = security(transport, certificates)?;
             for (share, socket) in shares.iter_mut().zip(bound.sockets) {
-                let (address, tls, proxies) = (bound.address, tls.clone(), Arc::clone(&proxies));
-                share.push(Listener { index, address, transport, tls, plain, proxies, socket });
+                let (address, security, proxies) = (bound.address, security.clone(), Arc::clone(&proxies));
+                share.push(Listener { index, address, transport, security, plain, proxies, socket });
             }
         }
         let waiting = shares
@@ -89,7 +91,8 @@ impl Server {
             .zip(0u32..)
             .map(|(share, number)| Worker::new(Arc::clone(&shared), number as usize, share));
         let waiting = waiting.collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { shared, listeners: known, waiting, threads: Vec::new(), held: false, reserved: HashMap::new() })
+        let (threads, reserved) = (Vec::new(), HashMap::new());
+        Ok(Self { shared, listeners: known, transports, waiting, threads, held: false, reserved })
     }
 
     /// Each listener's address, and the bytes that the kernel holds for it.
@@ -167,8 +170,9 @@ impl Server {
 
     /// Show other certificates in a listener's new handshakes.
     pub fn set_certificates(&self, listener: u16, certificates: Vec<Arc<Certificate>>) -> io::Result<()> {
-        let settings = tls::settings(certificates).map_err(io::Error::other)?;
-        let letter = || Letter::Tls(listener, Arc::clone(&settings));
+        let transport = self.transports.get(usize::from(listener)).ok_or(io::ErrorKind::NotFound)?;
+        let security = security(*transport, certificates)?;
+        let letter = || Letter::Security(listener, security.clone());
         self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(letter()));
         Ok(())
     }
@@ -232,6 +236,14 @@ fn bind_next(bind: SocketAddr) -> io::Result<(SocketAddr, RelaySocket)> {
     let port = bind.port().checked_add(1).ok_or(io::ErrorKind::InvalidInput)?;
     let next = SocketAddr::new(bind.ip(), port);
     Ok((next, RelaySocket::bind(next)?))
+}
+
+fn security(transport: Transport, certificates: Vec<Arc<Certificate>>) -> io::Result<Security> {
+    match transport {
+        _ if certificates.is_empty() => Ok(Security::None),
+        Transport::Tcp => tls::settings(certificates).map(Security::Tls).map_err(io::Error::other),
+        Transport::Udp => Settings::new(certificates).map(Security::Dtls).map_err(io::Error::other),
+    }
 }
 
 /// A worker that panics would leave its clients without service and unnoticed; the process ends instead, and is started again.

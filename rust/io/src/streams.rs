@@ -2,17 +2,17 @@
 
 use crate::opening::Opening;
 use crate::outbox::Framed;
+use crate::strangers::Strangers;
 use crate::stream::{End, Flow as Outcome, Stream};
 use crate::tls::CIPHERTEXT;
 use crate::token::Token;
 use crate::worker::Worker;
 use hairpin_proto::channel_data::{frame_length, Frame};
 use hairpin_proto::counters::Reason;
-use hairpin_proto::flow::{FiveTuple, Flow, Transport};
-use hairpin_proto::limiter;
+use hairpin_proto::flow::{Connection, FiveTuple, Flow, Transport};
 use hairpin_proto::path::{Arrival, LARGEST_REQUEST};
+use hairpin_proto::session::Session;
 use rustix::event::epoll;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
@@ -22,9 +22,6 @@ const STRANGERS_FRAME: usize = LARGEST_REQUEST;
 pub const INPUT: usize = PLAIN + CIPHERTEXT;
 const PLAIN: usize = 2 * READ;
 const READ: usize = 66 << 10;
-/// Strangers' connections of one source (/32, /64), and in all, for each worker.
-const STRANGERS_A_SOURCE: u32 = 256;
-const STRANGERS: usize = 4096;
 const ACCEPTS: usize = 64;
 
 /// The clients, by their place; places are used again.
@@ -32,8 +29,7 @@ const ACCEPTS: usize = 64;
 pub struct Streams {
     places: Vec<Option<Stream>>,
     free: Vec<u32>,
-    strangers: HashMap<u64, u32>,
-    stranger_count: usize,
+    pub strangers: Strangers,
     waiting: Vec<u32>,
 }
 
@@ -61,44 +57,8 @@ impl Streams {
 
     /// The client proved its credentials, or ended its session and is a stranger again.
     pub fn set_stranger(&mut self, place: u32, ip: IpAddr, since: Option<u64>) {
-        let Some(stream) = self.get(place) else { return };
-        match (stream.stranger_since.is_some(), since.is_some()) {
-            (true, false) => self.forget_stranger(ip),
-            (false, true) => self.count_stranger(ip),
-            _ => return, // a login that failed gives a stranger no more time
-        }
-        if let Some(stream) = self.get(place) {
-            stream.stranger_since = since;
-        }
-    }
-
-    /// A stranger turned out to come from elsewhere.
-    pub fn move_stranger(&mut self, from: IpAddr, to: IpAddr) {
-        self.forget_stranger(from);
-        self.count_stranger(to);
-    }
-
-    fn has_room(&self) -> bool {
-        self.stranger_count < STRANGERS
-    }
-
-    /// Whether a source may have a stranger more.
-    pub fn admits(&self, ip: IpAddr) -> bool {
-        self.has_room() && self.strangers.get(&limiter::source(ip)).is_none_or(|count| *count < STRANGERS_A_SOURCE)
-    }
-
-    fn count_stranger(&mut self, ip: IpAddr) {
-        *self.strangers.entry(limiter::source(ip)).or_default() += 1;
-        self.stranger_count += 1;
-    }
-
-    fn forget_stranger(&mut self, ip: IpAddr) {
-        self.stranger_count -= 1;
-        if let Some(count) = self.strangers.get_mut(&limiter::source(ip)) {
-            *count -= 1;
-            if *count == 0 {
-                self.strangers.remove(&limiter::source(ip));
-            }
+        if let Some(stream) = self.places.get_mut(place as usize).and_then(Option::as_mut) {
+            stream.stranger_since = self.strangers.change(ip, stream.stranger_since, since);
         }
     }
 
@@ -113,7 +73,7 @@ impl Streams {
         let stream = self.places.get_mut(place as usize)?.take()?;
         self.free.push(place);
         if stream.stranger_since.is_some() {
-            self.forget_stranger(ip);
+            self.strangers.remove(ip);
         }
         Some(stream)
     }
@@ -149,8 +109,8 @@ impl Worker {
         let Some(opening) = self.listeners.get(listener).map(|listener| Opening::of(listener, ip)) else { return };
         // Behind a proxy are many sources.
         let admitted = match opening {
-            Opening::Header(_) => self.streams.has_room(),
-            _ => self.streams.admits(ip),
+            Opening::Header(_) => self.streams.strangers.have_room(),
+            _ => self.streams.strangers.admits(ip),
         };
         let (Some(local), true, true) = (local, ready, admitted) else {
             self.table.drop_from(None, Reason::OverSource);
@@ -159,13 +119,13 @@ impl Worker {
         let client = std::net::SocketAddr::new(ip, client.port());
         let place = self.streams.vacant();
         let five_tuple = FiveTuple { listener: self.listeners[listener].index, client, local };
-        let Some(slot) = self.table.insert(five_tuple, Some(place)) else {
+        let Some(slot) = self.table.insert(five_tuple, Some(Connection::Stream(place))) else {
             self.streams.free.push(place);
             return;
         };
         self.watch(socket.as_fd(), Token::Stream(place), epoll::EventFlags::IN);
         self.streams.places[place as usize] = Some(Stream::new(socket.into(), opening, slot, self.now));
-        self.streams.count_stranger(ip);
+        self.streams.strangers.add(ip);
     }
 
     /// Read once, judge the whole frames, keep the rest.
@@ -257,7 +217,7 @@ impl Worker {
 
     /// Judge nothing behind a stranger's ConnectionBind until that is answered: it may be raw data (RFC 6062, section 5.4).
     pub(crate) fn hold_stream(&mut self, slot: u32, transaction: [u8; 12]) {
-        let Some(place) = self.table.session(slot).and_then(|session| session.connection) else { return };
+        let Some(place) = self.table.session(slot).and_then(Session::stream) else { return };
         if let Some(stream) = self.streams.get(place).filter(|stream| stream.stranger_since.is_some()) {
             stream.binding = Some(transaction);
             self.write_stream(place);
@@ -266,7 +226,7 @@ impl Worker {
 
     /// The ConnectionBind was refused: what is behind it are frames. None answers whatever was asked.
     pub(crate) fn resume_stream(&mut self, slot: u32, answered: Option<[u8; 12]>) {
-        let Some(place) = self.table.session(slot).and_then(|session| session.connection) else { return };
+        let Some(place) = self.table.session(slot).and_then(Session::stream) else { return };
         let Some(stream) = self.streams.get(place) else { return };
         if stream.binding.is_none() || answered.is_some_and(|transaction| stream.binding != Some(transaction)) {
             return;
@@ -285,7 +245,7 @@ impl Worker {
     /// Take a stream out whose ConnectionBind is answered with success: it is a data connection from here on.
     pub(crate) fn take_stream(&mut self, client: Flow, answer: &[u8]) -> Option<Box<Stream>> {
         let slot = self.table.slot(client)?;
-        let (five_tuple, place) = self.table.session(slot).map(|session| (session.five_tuple, session.connection))?;
+        let (five_tuple, place) = self.table.session(slot).map(|session| (session.five_tuple, session.stream()))?;
         self.streams.get(place?)?.binding.take()?;
         let mut stream = self.streams.take(place?, five_tuple.client.ip())?;
         let _ = epoll::delete(&self.epoll, &stream.socket);
@@ -337,23 +297,10 @@ impl Worker {
     /// The connection is over: the session with it, and Python is told where it knows of it.
     pub(crate) fn close_stream(&mut self, place: u32, reason: &'static str) {
         let Some(slot) = self.streams.get(place).map(|stream| stream.slot) else { return };
+        let Some(client) = self.table.session(slot).map(|session| session.five_tuple.client) else { return };
         self.flush();
-        let flow = self.table.flow(slot);
-        let Some((client, known)) =
-            self.table.session(slot).map(|session| (session.five_tuple.client, session.credentials.is_some()))
-        else {
-            return;
-        };
         self.drop_stream(place, client.ip());
-        if self.table.leave(slot) {
-            return self.shared.events.tell(crate::events::Event::Moving(flow, true));
-        }
-        self.end_peers(slot);
-        if let Some((counters, _relays)) = self.table.remove(slot) {
-            if known {
-                self.shared.events.tell(crate::events::Event::Closed(flow, reason, counters));
-            }
-        }
+        self.end_session(slot, reason);
     }
 
     /// The connection ends; what was queued before goes out if the socket takes it at once.

@@ -10,6 +10,8 @@ pub enum Token {
     Mailbox,
     /// A listener, by its place.
     Listener(u32),
+    /// A listener of DTLS, by its place.
+    DtlsListener(u32),
     /// A relay of a slot.
     Relay(u32, Family),
     /// A TCP client, by its place.
@@ -35,6 +37,7 @@ impl Token {
             Token::TcpRelay(slot, Family::V6) => (6, slot),
             Token::Peer(place) => (7, place),
             Token::Data(place) => (8, place),
+            Token::DtlsListener(place) => (9, place),
         };
         epoll::EventData::new_u64((kind << 32) | u64::from(place))
     }
@@ -51,6 +54,7 @@ impl Token {
             6 => Token::TcpRelay(place, Family::V6),
             7 => Token::Peer(place),
             8 => Token::Data(place),
+            9 => Token::DtlsListener(place),
             _ => Token::Mailbox,
         }
     }

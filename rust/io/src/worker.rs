@@ -1,16 +1,20 @@
 //! One worker thread: it waits, judges what is there, and sends what came of it. No lock and no interpreter on the way.
 
-use crate::batch::Batch;
+use crate::association::Settings;
+use crate::associations::Associations;
+use crate::batch::{Batch, Received};
 use crate::clock;
+use crate::dtls::Desk;
 use crate::errors;
 use crate::events::{Event, Events, Totals};
 use crate::mailbox::{Letter, Mailbox};
 use crate::outbox::Outbox;
 use crate::peers::Peers;
+use crate::sealed::Sealed;
 use crate::sockets::RelaySocket;
 use crate::streams::{Streams, INPUT};
 use crate::token::Token;
-use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
+use hairpin_proto::flow::{Connection, Family, FiveTuple, Flow, Transport};
 use hairpin_proto::path::Arrival;
 use hairpin_proto::table::{Command, Context, Outcome, Table};
 use rustix::event::{epoll, Timespec};
@@ -50,8 +54,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// UDP or TCP.
     pub transport: Transport,
-    /// What TLS handshakes are made with, where the listener speaks TLS.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What handshakes are made with.
+    pub security: Security,
     /// Whether it speaks TCP without TLS, too.
     pub plain: bool,
     /// Whose connections begin with a header of the PROXY protocol.
@@ -70,6 +74,17 @@ impl Listener {
 /// Networks, by their first and last addresses.
 pub type Proxies = Arc<[RangeInclusive<IpAddr>]>;
 
+/// What a listener's handshakes are made with.
+#[derive(Clone)]
+pub enum Security {
+    /// There are none.
+    None,
+    /// TLS, over TCP.
+    Tls(Arc<rustls::ServerConfig>),
+    /// DTLS, over UDP.
+    Dtls(Arc<Settings>),
+}
+
 /// A worker's world.
 pub struct Worker {
     pub(crate) shared: Arc<Shared>,
@@ -78,6 +93,10 @@ pub struct Worker {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) streams: Streams,
     pub(crate) peers: Peers,
+    pub(crate) associations: Associations,
+    pub(crate) desk: Desk,
+    pub(crate) sealed: Sealed,
+    pub(crate) leaving: Vec<(u32, &'static str)>,
     pub(crate) batch: Batch,
     pub(crate) outbox: Outbox,
     pub(crate) scratch: Vec<u8>,
@@ -102,6 +121,10 @@ impl Worker {
             listeners,
             streams: Streams::default(),
             peers: Peers::default(),
+            associations: Associations::new(clock::now()),
+            desk: Desk::new(),
+            sealed: Sealed::new(),
+            leaving: Vec::new(),
             batch: Batch::new(),
             outbox: Outbox::new(),
             scratch: Vec::new(),
@@ -116,7 +139,11 @@ impl Worker {
         };
         epoll::add(&worker.epoll, worker.mailbox().bell.fd(), Token::Mailbox.data(), epoll::EventFlags::IN)?;
         for (listener, place) in worker.listeners.iter().zip(0..) {
-            epoll::add(&worker.epoll, &listener.socket, Token::Listener(place).data(), epoll::EventFlags::IN)?;
+            let token = match listener.security {
+                Security::Dtls(_) => Token::DtlsListener(place),
+                Security::None | Security::Tls(_) => Token::Listener(place),
+            };
+            epoll::add(&worker.epoll, &listener.socket, token.data(), epoll::EventFlags::IN)?;
         }
         Ok(worker)
     }
@@ -125,7 +152,8 @@ impl Worker {
     pub fn run(mut self) {
         let mut ready = Vec::with_capacity(EVENTS);
         loop {
-            let idle = self.streams.is_empty() && self.resting.is_empty() && self.peers.is_idle();
+            let quiet = self.streams.is_empty() && self.associations.is_empty();
+            let idle = quiet && self.resting.is_empty() && self.peers.is_idle();
             let timeout = if idle { None } else { Some(&TICK) };
             ready.clear();
             // Interrupted: nothing is ready, and the next round asks again.
@@ -141,6 +169,7 @@ impl Worker {
                 }
             }
             self.flush();
+            self.close_leaving();
             self.write_streams();
             self.tick();
         }
@@ -150,10 +179,11 @@ impl Worker {
         match token {
             Token::Mailbox => return self.read_mailbox(),
             Token::Listener(place) => match self.listeners.get(place as usize).map(|listener| listener.transport) {
-                Some(Transport::Udp) => self.receive_clients(place as usize),
+                Some(Transport::Udp) => self.receive_clients(place as usize, Self::packets_from_client),
                 Some(Transport::Tcp) => self.accept(place as usize),
                 None => {}
             },
+            Token::DtlsListener(place) => self.receive_clients(place as usize, Self::records_from_client),
             Token::Relay(slot, family) => {
                 if flags.contains(epoll::EventFlags::ERR) {
                     self.receive_errors(slot, family);
@@ -175,7 +205,7 @@ impl Worker {
         true
     }
 
-    fn receive_clients(&mut self, place: usize) {
+    fn receive_clients(&mut self, place: usize, judge: impl Fn(&mut Self, FiveTuple, Received)) {
         self.make_room(CLIENT_BATCH);
         let Some(listener) = self.listeners.get(place) else { return };
         let (index, address) = (listener.index, listener.address);
@@ -183,13 +213,16 @@ impl Worker {
         for place in first..first + count {
             let Some(received) = self.batch.received(place) else { continue };
             let local = received.to.map_or(address, |ip| SocketAddr::new(ip, address.port()));
-            let five_tuple = FiveTuple { listener: index, client: received.from, local };
-            let mut arrival = Arrival { five_tuple, transport: Transport::Udp, slot: None };
-            for packet in received.spans() {
-                // A slot that is found here is not freed before the next command.
-                arrival.slot = arrival.slot.or_else(|| self.table.find(&five_tuple));
-                self.packet_from_client(&arrival, packet);
-            }
+            judge(self, FiveTuple { listener: index, client: received.from, local }, received);
+        }
+    }
+
+    fn packets_from_client(&mut self, five_tuple: FiveTuple, received: Received) {
+        let mut arrival = Arrival { five_tuple, transport: Transport::Udp, slot: None };
+        for packet in received.spans() {
+            // A slot that is found here is not freed before the next command.
+            arrival.slot = arrival.slot.or_else(|| self.table.find(&five_tuple));
+            self.packet_from_client(&arrival, packet);
         }
     }
 
@@ -228,6 +261,7 @@ impl Worker {
     pub(crate) fn flush(&mut self) {
         self.outbox.flush();
         self.batch.clear();
+        self.sealed.clear();
         for refused in self.outbox.refused.drain(..) {
             self.table.refused(refused.slot, refused.length, refused.to_client);
         }
@@ -246,7 +280,7 @@ impl Worker {
                 Letter::Peers(flow, command) => self.peer_command(flow, command),
                 Letter::Totals(token) => self.tell_totals(token),
                 Letter::SessionRate(rate) => self.table.set_session_rate(rate),
-                Letter::Tls(index, settings) => self.set_tls(index, settings),
+                Letter::Security(index, security) => self.set_security(index, security),
                 Letter::Stop => {
                     self.flush();
                     self.write_streams();
@@ -306,10 +340,10 @@ impl Worker {
     }
 
     /// After a session ended: its connection is closed too, or begins again as a stranger's.
-    pub(crate) fn closed(&mut self, slot: u32, connection: Option<(u32, IpAddr)>) {
+    pub(crate) fn closed(&mut self, slot: u32, connection: Option<(Connection, IpAddr)>) {
         self.end_peers(slot);
         match connection {
-            Some((place, ip)) => self.drop_stream(place, ip),
+            Some((connection, ip)) => self.drop_connection(Some(connection), ip),
             None => {
                 self.set_stranger(slot, Some(self.now));
                 self.resume_stream(slot, None);
@@ -317,10 +351,21 @@ impl Worker {
         }
     }
 
+    pub(crate) fn drop_connection(&mut self, connection: Option<Connection>, ip: IpAddr) {
+        match connection {
+            Some(Connection::Stream(place)) => self.drop_stream(place, ip),
+            Some(Connection::Association(place)) => self.drop_association(place),
+            Some(Connection::Away) | None => {}
+        }
+    }
+
     fn set_stranger(&mut self, slot: u32, since: Option<u64>) {
         let Some(session) = self.table.session(slot) else { return };
-        if let Some(place) = session.connection {
-            self.streams.set_stranger(place, session.five_tuple.client.ip(), since);
+        let ip = session.five_tuple.client.ip();
+        match session.connection {
+            Some(Connection::Stream(place)) => self.streams.set_stranger(place, ip, since),
+            Some(Connection::Association(place)) => self.associations.set_stranger(place, ip, since),
+            Some(Connection::Away) | None => {}
         }
     }
 
@@ -358,6 +403,7 @@ impl Worker {
         }
         self.ticked = self.now;
         self.close_overdue();
+        self.tick_associations();
         self.carry_paused();
         for token in std::mem::take(&mut self.resting) {
             let Some(socket) = self.listening(token) else { continue };
@@ -379,9 +425,26 @@ impl Worker {
     }
 
     /// New handshakes are made with these; connections keep what they were made with.
-    fn set_tls(&mut self, index: u16, settings: Arc<rustls::ServerConfig>) {
+    fn set_security(&mut self, index: u16, security: Security) {
         if let Some(listener) = self.listeners.get_mut(usize::from(index)) {
-            listener.tls = Some(settings);
+            listener.security = security;
+        }
+    }
+
+    /// What carried a session is over: it waits for its client where that may move, else it ends, and Python is told where it
+    /// knows of it.
+    pub(crate) fn end_session(&mut self, slot: u32, reason: &'static str) {
+        self.flush();
+        let flow = self.table.flow(slot);
+        if self.table.leave(slot) {
+            return self.shared.events.tell(Event::Moving(flow, true));
+        }
+        self.end_peers(slot);
+        let known = self.table.session(slot).is_some_and(|session| session.credentials.is_some());
+        if let Some((counters, _relays)) = self.table.remove(slot) {
+            if known {
+                self.shared.events.tell(Event::Closed(flow, reason, counters));
+            }
         }
     }
 

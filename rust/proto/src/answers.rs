@@ -23,7 +23,7 @@ impl<S> Table<S> {
         scratch: &mut Vec<u8>,
     ) -> bool {
         let Some(session) = self.session(slot) else { return false };
-        let transport = if session.connection.is_some() { Transport::Tcp } else { Transport::Udp };
+        let transport = session.transport();
         let arrival = Arrival { five_tuple: session.five_tuple, transport, slot: Some(slot) };
         self.write_refusal(Refusal::Unauthenticated, &arrival, message, now, scratch)
     }

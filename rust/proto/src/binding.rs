@@ -208,6 +208,7 @@ impl Binding<'_> {
 mod tests {
     use super::*;
     use crate::discovery::Corner;
+    use crate::dtls_cookie::Cookies;
     use crate::flow::FiveTuple;
     use crate::index::RelayIndex;
     use crate::limiter::Buckets;
@@ -225,6 +226,7 @@ mod tests {
                 index: RelayIndex::new(&[]),
                 realm: "realm".into(),
                 nonces: Nonces::new([0; 32]),
+                cookies: Cookies::new([0; 32]),
                 closed: Vec::new(),
                 squares: vec![std::array::from_fn(corner)],
                 classic: true,

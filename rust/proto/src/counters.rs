@@ -136,9 +136,9 @@ reasons! {
     /// Neither of a DTLS association nor a ClientHello.
     NoAssociation = "no_association",
     /// A DTLS handshake that came to nothing.
-    HandshakeFailed = "handshake_failed",
-    /// A DTLS handshake that took too long.
-    HandshakeStalled = "handshake_stalled",
+    Dtls = "dtls",
+    /// A DTLS handshake that did not come to its end in time.
+    DtlsStalled = "dtls_stalled",
 }
 
 /// How many packets were dropped, by reason.

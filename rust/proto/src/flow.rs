@@ -72,6 +72,17 @@ impl Flow {
     }
 }
 
+/// What a client keeps up: a session ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// A stream, by its place.
+    Stream(u32),
+    /// A DTLS association, by its place.
+    Association(u32),
+    /// None now: the client is away, and its session waits for it to come from elsewhere.
+    Away,
+}
+
 /// Where a client's message came from and arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FiveTuple {

@@ -78,6 +78,7 @@ impl<S> Table<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtls_cookie::Cookies;
     use crate::flow::FiveTuple;
     use crate::index::RelayIndex;
     use crate::limiter::Buckets;
@@ -96,6 +97,7 @@ mod tests {
             index: RelayIndex::new(&[]),
             realm: "realm".into(),
             nonces: Nonces::new([0; 32]),
+            cookies: Cookies::new([0; 32]),
             closed: Vec::new(),
             squares: Vec::new(),
             classic: false,

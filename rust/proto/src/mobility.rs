@@ -5,7 +5,7 @@
 //! Until then the session is where it was, and whatever peers send goes there.
 
 use crate::counters::{Counters, Reason};
-use crate::flow::Flow;
+use crate::flow::{Connection, Flow};
 use crate::path::Arrival;
 use crate::session::{Relays, Session};
 use crate::table::Table;
@@ -13,8 +13,6 @@ use std::net::SocketAddr;
 
 /// Packets that wait for a session; what comes behind them is dropped and counted.
 const HELD: usize = 64;
-/// The place of no stream: a client's that is away, whose session waits for it to come from elsewhere.
-pub const AWAY: u32 = u32::MAX;
 
 /// A packet that was there before its session.
 pub enum Held {
@@ -44,7 +42,7 @@ impl<S> Table<S> {
     /// A mobile client's stream is over: its session stays without one. False where it is not mobile.
     pub fn leave(&mut self, slot: u32) -> bool {
         let Some(session) = self.session_mut(slot).filter(|session| session.mobile) else { return false };
-        session.connection = Some(AWAY);
+        session.connection = Some(Connection::Away);
         true
     }
 
@@ -92,6 +90,7 @@ impl<S> Session<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtls_cookie::Cookies;
     use crate::flow::{FiveTuple, Transport};
     use crate::index::RelayIndex;
     use crate::limiter::Buckets;
@@ -108,6 +107,7 @@ mod tests {
             index: RelayIndex::new(&[(ip, ip)]),
             realm: "realm".into(),
             nonces: Nonces::new([0; 32]),
+            cookies: Cookies::new([0; 32]),
             closed: Vec::new(),
             squares: Vec::new(),
             classic: false,

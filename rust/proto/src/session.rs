@@ -3,7 +3,7 @@
 //! Invariant: an entry forwards only while `now < deadline`. Nothing is removed here because time passed.
 
 use crate::counters::Counters;
-use crate::flow::{Family, FiveTuple};
+use crate::flow::{Connection, Family, FiveTuple, Transport};
 use crate::limiter::Bucket;
 use crate::mobility::Held;
 use std::net::{IpAddr, SocketAddr};
@@ -92,8 +92,8 @@ pub struct Channel {
 pub struct Session<S> {
     /// The client's transport address and ours.
     pub five_tuple: FiveTuple,
-    /// The stream, where the client came by one.
-    pub connection: Option<u32>,
+    /// By which the client came, where it is more than a UDP socket.
+    pub connection: Option<Connection>,
     /// A request of it was handed up: from then on its packets count as a session's.
     pub asked: bool,
     /// Set once Python knows who it is.
@@ -123,7 +123,7 @@ pub struct Session<S> {
 
 impl<S> Session<S> {
     /// A client of which nothing is known but its five-tuple.
-    pub fn new(five_tuple: FiveTuple, connection: Option<u32>, request_rate: u64) -> Self {
+    pub fn new(five_tuple: FiveTuple, connection: Option<Connection>, request_rate: u64) -> Self {
         Self {
             five_tuple,
             connection,
@@ -141,6 +141,22 @@ impl<S> Session<S> {
             permissions: Vec::new(),
             channels: Vec::new(),
             numbers: Vec::new(),
+        }
+    }
+
+    /// The client's stream, by its place.
+    pub fn stream(&self) -> Option<u32> {
+        match self.connection {
+            Some(Connection::Stream(place)) => Some(place),
+            Some(Connection::Association(_) | Connection::Away) | None => None,
+        }
+    }
+
+    /// What carries the client's messages; each of DTLS is a datagram.
+    pub fn transport(&self) -> Transport {
+        match self.connection {
+            Some(Connection::Stream(_) | Connection::Away) => Transport::Tcp,
+            Some(Connection::Association(_)) | None => Transport::Udp,
         }
     }
 

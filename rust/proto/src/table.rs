@@ -4,12 +4,12 @@
 
 use crate::counters::{Counters, Drops};
 use crate::discovery::Square;
-use crate::flow::{Family, FiveTuple, Flow, MAX_SLOTS};
+use crate::dtls_cookie::Cookies;
+use crate::flow::{Connection, Family, FiveTuple, Flow, MAX_SLOTS};
 use crate::icmp::ERRORS_A_SECOND;
 use crate::index::RelayIndex;
 use crate::limiter::{Bucket, Buckets};
 use crate::message::Message;
-use crate::mobility::AWAY;
 use crate::nonce::Nonces;
 use crate::session::{Channel, Credentials, Permission, Relay, Relays, Session};
 use foldhash::HashMap;
@@ -27,6 +27,8 @@ pub struct Context {
     pub realm: Box<str>,
     /// Signs and checks NONCE.
     pub nonces: Nonces,
+    /// Signs and checks the cookies of DTLS.
+    pub cookies: Cookies,
     /// Addresses of this server that are never a peer: its listeners and its API.
     pub closed: Vec<SocketAddr>,
     /// Listeners that answer each for the other (RFC 5780); none where discovery is off.
@@ -89,7 +91,7 @@ pub enum Outcome<S> {
     /// The session's figures.
     Counters(Counters),
     /// The session ended with these figures; the relays are to be dropped, and the connection closed where one is named.
-    Closed(Counters, Relays<S>, Option<(u32, IpAddr)>),
+    Closed(Counters, Relays<S>, Option<(Connection, IpAddr)>),
 }
 
 pub(crate) struct Slot<S> {
@@ -168,7 +170,7 @@ impl<S> Table<S> {
     }
 
     /// A slot for a client, None where all are taken. A stream's client is found by its connection, a UDP client by its five-tuple.
-    pub fn insert(&mut self, five_tuple: FiveTuple, connection: Option<u32>) -> Option<u32> {
+    pub fn insert(&mut self, five_tuple: FiveTuple, connection: Option<Connection>) -> Option<u32> {
         let slot = self.vacant()?;
         let rate = u64::from(self.session_rate);
         self.slots[slot as usize].session = Some(Session::new(five_tuple, connection, rate));
@@ -300,7 +302,7 @@ impl<S> Table<S> {
         else {
             return Outcome::Stale;
         };
-        if connection.is_some_and(|place| place != AWAY) && !disconnect {
+        if connection.is_some_and(|kept| kept != Connection::Away) && !disconnect {
             return self.reset(slot, five_tuple, connection);
         }
         match self.remove(slot) {
@@ -313,7 +315,7 @@ impl<S> Table<S> {
 
     /// The session ends, its stream goes on as a stranger's. The flow stays: it names the connection, and requests that the
     /// client sent behind the last one are judged as a stranger's.
-    fn reset(&mut self, slot: u32, five_tuple: FiveTuple, connection: Option<u32>) -> Outcome<S> {
+    fn reset(&mut self, slot: u32, five_tuple: FiveTuple, connection: Option<Connection>) -> Outcome<S> {
         let fresh = Session::new(five_tuple, connection, u64::from(self.session_rate));
         let flow = self.flow(slot);
         let Some(session) = self.session_mut(slot).map(|session| std::mem::replace(session, fresh)) else {

@@ -2,6 +2,7 @@
 
 use crate::address::{parse_ip, Address};
 use crate::options;
+use hairpin_io::association::can_sign;
 use hairpin_io::certificates::{self, Fault};
 use hairpin_io::server::{Proxies, Wanted};
 use hairpin_proto::flow::Transport;
@@ -23,6 +24,11 @@ impl Certificate {
             Err(Fault::Chain(problem)) => Err(PyValueError::new_err(("cert", problem))),
             Err(Fault::Key(problem)) => Err(PyValueError::new_err(("key", problem))),
         }
+    }
+
+    #[getter]
+    fn serves_dtls(&self) -> bool {
+        can_sign(&self.0)
     }
 }
 

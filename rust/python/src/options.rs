@@ -3,6 +3,7 @@
 use crate::address::{parse_ip, Address};
 use hairpin_io::sockets::mtu;
 use hairpin_proto::discovery::Corner;
+use hairpin_proto::dtls_cookie::Cookies;
 use hairpin_proto::flow::{Family, Flow, Transport};
 use hairpin_proto::index::RelayIndex;
 use hairpin_proto::limiter::Buckets;
@@ -63,6 +64,7 @@ impl Options {
             index,
             realm: self.realm.as_str().into(),
             nonces: Nonces::new(self.nonce_secret),
+            cookies: Cookies::new(self.nonce_secret),
             closed: bound.into_iter().chain(announced).collect(),
             squares: self.squares.iter().map(|square| square.map(|place| corner(place, listeners))).collect(),
             classic: self.classic,

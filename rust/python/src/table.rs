@@ -6,7 +6,7 @@ use crate::options::{transport, Options};
 use hairpin_io::events::{Change, Event, Totals};
 use hairpin_io::mailbox::PeerCommand;
 use hairpin_proto::counters::Reason;
-use hairpin_proto::flow::{Family, FiveTuple, Flow, Transport};
+use hairpin_proto::flow::{Connection, Family, FiveTuple, Flow, Transport};
 use hairpin_proto::mobility::Held;
 use hairpin_proto::path::{Arrival, Verdict};
 use hairpin_proto::session::Relay;
@@ -175,7 +175,7 @@ impl Table {
     fn to_client(&mut self, slot: u32, from: SocketAddr, payload: &[u8]) {
         let Some(framing) = self.table.from_peer(slot, from, payload.len(), self.now) else { return };
         let Some(session) = self.table.session(slot) else { return };
-        let transport = if session.connection.is_some() { Transport::Tcp } else { Transport::Udp };
+        let transport = session.transport();
         let tuple = session.five_tuple;
         let Some(head) = framing.head(payload.len(), transport, [0; 12]) else {
             return self.table.drops.count(Reason::TooLarge);
@@ -208,7 +208,10 @@ impl Table {
         if let Some(slot) = self.connections.get(&five_tuple) {
             return Ok(*slot);
         }
-        let slot = self.table.insert(five_tuple, Some(0)).ok_or_else(|| PyValueError::new_err("no slot left"))?;
+        let slot = self
+            .table
+            .insert(five_tuple, Some(Connection::Stream(0)))
+            .ok_or_else(|| PyValueError::new_err("no slot left"))?;
         self.connections.insert(five_tuple, slot);
         Ok(slot)
     }

@@ -67,12 +67,6 @@ def _ip(value: object) -> str:
         raise ValueError(f"{value!r} is no IP address") from None
 
 
-def _transport(value: object) -> object:
-    if value == "dtls":
-        raise ValueError('DTLS is not there yet; write "udp", "tcp" or "tls"')
-    return value
-
-
 def _hostname(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", value):
         raise ValueError("must be a host name, such as turn.example.org")
@@ -178,5 +172,4 @@ Ports = Annotated[tuple[int, int], BeforeValidator(_ports), AfterValidator(_port
 PeerEntry = Annotated[str, AfterValidator(_peer)]
 Network = Annotated[str, AfterValidator(_network)]
 Nat64Prefix = Annotated[str, AfterValidator(_nat64)]
-NotDtls = BeforeValidator(_transport)
 Hostname = Annotated[str, AfterValidator(_hostname)]

@@ -15,7 +15,6 @@ from hairpin.config.fields import (
     IpText,
     Nat64Prefix,
     Network,
-    NotDtls,
     Password,
     PeerEntry,
     Ports,
@@ -46,7 +45,7 @@ class Section(BaseModel):
 class Interface(Section):
     """An address that clients use; port 0 takes a free one, and `external` port 0 is then the same one."""
 
-    transport: Annotated[Literal["udp", "tcp", "tls", "dtls"], NotDtls]
+    transport: Literal["udp", "tcp", "tls", "dtls"]
     bind: AddressText
     external: AddressText
     hostname: Hostname | None = None  # in URLs, instead of the external IP: what certificates are for

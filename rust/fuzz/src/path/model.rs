@@ -1,5 +1,6 @@
 //! What must become of a packet, by plain maps; and the few addresses of the world.
 
+use hairpin_proto::dtls_cookie::Cookies;
 use hairpin_proto::flow::{Family, Flow};
 use hairpin_proto::index::RelayIndex;
 use hairpin_proto::limiter::Buckets;
@@ -148,6 +149,7 @@ fn context() -> Context {
         index: RelayIndex::new(&relays),
         realm: "realm".into(),
         nonces: Nonces::new([9; 32]),
+        cookies: Cookies::new([9; 32]),
         closed: vec![LISTENER],
         sources: Buckets::new(0, 0),
         users: Buckets::new(0, 0),

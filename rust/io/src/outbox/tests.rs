@@ -11,7 +11,7 @@ fn socket() -> (UdpSocket, SocketAddr) {
 }
 
 fn route(from: &UdpSocket, to: SocketAddr) -> Route {
-    Route { fd: from.as_raw_fd(), to, source: None, slot: Some(7), to_client: true, whole: false }
+    Route { fd: from.as_raw_fd(), to, source: None, slot: Some(7), to_client: true, whole: false, uncounted: 0 }
 }
 
 fn push(outbox: &mut Outbox, route: Route, head: &[u8], body: &[u8], padding: usize) -> Vec<u8> {
