@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from client import Client, TurnError
 from dtls import DtlsSocket
 from hairpin import ConfigError
 from running import Running, configuration, interface, running
+from serving import serving as process
 
 CHANNEL = 0x4000
 STATELESS = 60  # bytes of a HelloVerifyRequest with our cookie
@@ -324,3 +326,48 @@ def test_strangers_of_one_source_are_bounded() -> None:
         with Client(server.address()) as late:
             late.socket = DtlsSocket(late.socket)
             assert late.binding() == late.address
+
+
+def test_a_flood_of_client_hellos_costs_no_memory_and_no_call(tmp_path: Path) -> None:
+    """From 20,000 addresses, without a cookie and with forged ones; a client that relays meanwhile loses nothing."""
+    with process(tmp_path, 1) as server, peer() as other, Client(("127.0.0.1", server.secure)) as client:
+        client.socket = DtlsSocket(client.socket)
+        client.allocate()
+        client.bind(CHANNEL, other.getsockname())
+        flood(server.secure, range(2000), client, other)
+        before = server.resident()
+        flood(server.secure, range(2000, 22000), client, other)
+        assert server.resident() - before < 1 << 20
+
+
+def flood(port: int, numbers: range, client: Client, other: socket.socket) -> None:
+    """Greet from as many addresses, and see after each hundred that a message still passes."""
+    for number in numbers:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((f"127.{number % 250 + 1}.{number // 250 + 1}.1", 0))
+            stranger.sendto(hello(), ("127.0.0.1", port))
+            stranger.sendto(hello(bytes(32), 1), ("127.0.0.1", port))
+        if number % 100 == 0:
+            client.send_channel(CHANNEL, struct.pack("!I", number))
+            assert other.recv(100) == struct.pack("!I", number)
+
+
+def test_who_stalls_and_who_proves_nothing_is_dropped_after_30_seconds() -> None:
+    """A client that never hears an answer to its second ClientHello, and one that only connects; a session stays."""
+    with serving(dtls(loopback())) as server, ExitStack() as sockets:
+        stalling, silent, live = (sockets.enter_context(peer()) for _ in range(3))
+        for one in (stalling, silent, live):
+            one.connect(server.address())
+        began = time.monotonic()
+        stranger = DtlsSocket(silent)
+        with Client(server.address()) as client:
+            client.socket.close()
+            client.socket = DtlsSocket(live)
+            client.allocate()
+            with pytest.raises(TimeoutError):
+                DtlsSocket(stalling, loses=lambda number: number > 1)
+            eventually(lambda: server.drops()["dtls_stalled"] == 1, 40)
+            stranger.settimeout(20)
+            assert stranger.recv(100) == b""
+            assert 29 < time.monotonic() - began < 45
+            assert client.refresh(600) == 600
