@@ -73,9 +73,12 @@ def test_errors_take_nothing_from_others(server: Running, peer: socket.socket) -
         assert server.drops()["refused"] == errors
 
 
-def test_bursts_survive_an_error(server: Running, peer: socket.socket) -> None:
-    """A burst that the kernel hands over and takes as one (GRO, GSO) loses nothing by an error in its middle."""
-    with server.client() as client:
+def test_bursts_survive_an_error(peer: socket.socket) -> None:
+    """A burst that the kernel hands over and takes as one (GRO, GSO) loses nothing by an error in its middle.
+
+    The server is new: it has told nobody of errors yet, so that it tells of each of these.
+    """
+    with running(configuration(*EVERYWHERE)) as server, server.client() as client:
         closed, at = closed_port(), peer.getsockname()
         client.permit(closed, at)
         client.bind(0x4000, closed)
