@@ -17,6 +17,7 @@ from typing import Self
 COOKIE = 0x2112A442
 BINDING, ALLOCATE, REFRESH, SEND, DATA, CREATE_PERMISSION, CHANNEL_BIND = 1, 3, 4, 6, 7, 8, 9
 REQUEST, INDICATION, SUCCESS, ERROR = 0x000, 0x010, 0x100, 0x110
+PASSWORD_ALGORITHM, USERHASH, INTEGRITY_SHA256, PASSWORD_ALGORITHMS = 0x1D, 0x1E, 0x1C, 0x8002
 USERNAME, INTEGRITY, ERROR_CODE, UNKNOWN_ATTRIBUTES, CHANNEL_NUMBER = 0x06, 0x08, 0x09, 0x0A, 0x0C
 LIFETIME, XOR_PEER_ADDRESS, DATA_VALUE, REALM, NONCE = 0x0D, 0x12, 0x13, 0x14, 0x15
 XOR_RELAYED_ADDRESS, FAMILY, TRANSPORT, XOR_MAPPED_ADDRESS, FINGERPRINT = 0x16, 0x17, 0x19, 0x20, 0x8028
@@ -54,14 +55,19 @@ class Answer:
         assert value is not None, f"no attribute {code:#06x} in {self}"
         return unmask(value, self.transaction)
 
-    def signed(self, key: bytes) -> bool:
-        """Whether MESSAGE-INTEGRITY is there and true for that key (RFC 8489, 14.5)."""
+    def signed(self, key: bytes, kind: int = INTEGRITY) -> bool:
+        """Whether the integrity of that kind is there and true for that key (RFC 8489, 14.5 and 14.6)."""
         at = 20
         for code, value in self.attributes:
-            if code == INTEGRITY:
-                return hmac.compare_digest(value, digest(self.raw[:at], key))
+            if code == kind:
+                return hmac.compare_digest(value, digest(self.raw[:at], key, kind))
             at += 4 + len(value) + -len(value) % 4
         return False
+
+
+def long_term_key(user: str, realm: str, password: str, algorithm: int | None = None) -> bytes:
+    """MD5, or SHA-256 where PASSWORD-ALGORITHM says 2, of what the user is (RFC 8489, 18.5.1)."""
+    return (hashlib.sha256 if algorithm == 2 else hashlib.md5)(f"{user}:{realm}:{password}".encode()).digest()
 
 
 class TurnError(Exception):
@@ -89,19 +95,26 @@ def unmask(value: bytes, transaction: bytes) -> Endpoint:
     return str(ip_address(bytes(a ^ b for a, b in zip(value[4:], pad, strict=False)))), port ^ (COOKIE >> 16)
 
 
-def digest(before: bytes, key: bytes) -> bytes:
-    """HMAC-SHA1 over a message up to its integrity, the length counting the integrity in."""
-    return hmac.digest(key, before[:2] + struct.pack("!H", len(before) + 4) + before[4:], "sha1")
+def digest(before: bytes, key: bytes, kind: int = INTEGRITY) -> bytes:
+    """HMAC over a message up to its integrity, the length counting the integrity in."""
+    size, name = (32, "sha256") if kind == INTEGRITY_SHA256 else (20, "sha1")
+    return hmac.digest(key, before[:2] + struct.pack("!H", len(before) - 20 + 4 + size) + before[4:], name)
 
 
 def build(
-    kind: int, transaction: bytes, attributes: Attributes, key: bytes | None = None, *, fingerprint: bool = False
+    kind: int,
+    transaction: bytes,
+    attributes: Attributes,
+    key: bytes | None = None,
+    *,
+    integrity: int = INTEGRITY,
+    fingerprint: bool = False,
 ) -> bytes:
     """A message of method | class, signed where there is a key."""
     body = b"".join(struct.pack("!HH", code, len(v)) + v + bytes(-len(v) % 4) for code, v in attributes)
     message = struct.pack("!HHI", kind, len(body), COOKIE) + transaction + body
     if key is not None:
-        message = append(message, INTEGRITY, digest(message, key))
+        message = append(message, integrity, digest(message, key, integrity))
     if fingerprint:
         counted = message[:2] + struct.pack("!H", len(message) - 12) + message[4:]
         message = append(message, FINGERPRINT, struct.pack("!I", zlib.crc32(counted) ^ 0x5354554E))

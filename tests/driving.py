@@ -1,15 +1,14 @@
 """The engine over the packet path in memory: a clock and a hook that tests drive by hand, and clients."""
 
 import asyncio
-import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, cast
 
 import client as codec
-from client import Answer, Attributes, Endpoint, build, mask, parse
+from client import Answer, Attributes, Endpoint, build, long_term_key, mask, parse
 from hairpin._core import Options, Table
 from hairpin.auth import Authenticator, PasswordHook, SharedSecrets, StaticUsers
 from hairpin.engine import Backend, Engine
@@ -29,6 +28,8 @@ UDP, TCP = 0, 1  # listeners
 PEER = ("203.0.113.5", 4000)
 ALLOCATE: Attributes = [(codec.TRANSPORT, codec.UDP_RELAY)]
 EXPIRY = 5000
+STATIC = {"alice": "secret", "bob": "other"}
+OFFER = bytes([0, 2, 0, 0, 0, 1, 0, 0])  # SHA-256, then MD5
 
 
 class Stubborn:
@@ -59,7 +60,15 @@ def fail(error: Exception) -> None:
 class World:
     """A server in memory with the static users alice and bob, a shared secret, and a hook that knows who is told of."""
 
-    def __init__(self, ports: tuple[int, int] = (50000, 50999), *, hooked: bool = True, **limits: int) -> None:
+    def __init__(
+        self,
+        ports: tuple[int, int] = (50000, 50999),
+        *,
+        hooked: bool = True,
+        secrets: Sequence[str] = ("shared",),
+        static: Mapping[str, str] = STATIC,
+        **limits: int,
+    ) -> None:
         options = Options(realm=REALM, nonce_secret=bytes(32), limiter_seed=1, relays=[(RELAY_IP, RELAY_IP)])
         self.table = Table(options, [(UDP, Address(*INTERFACE)), (TCP, Address(*INTERFACE))])
         self.table.now = 1000 * SECOND
@@ -72,10 +81,11 @@ class World:
         self.answers: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
         hook = PasswordHook(self.fetch, REALM, lambda: self.table.now / SECOND)
         authenticator = Authenticator(
-            StaticUsers({"alice": "secret", "bob": "other"}, REALM),
-            SharedSecrets(["shared"], REALM, lambda: self.table.now / SECOND),
+            StaticUsers(static, REALM),
+            SharedSecrets(secrets, REALM, lambda: self.table.now / SECOND),
             hook if hooked else None,
         )
+        self.table.offer_anonymity(authenticator.anonymous)
         peers = Peers(Host(relays=((RELAY_IP, RELAY_IP),)), ["203.0.113.0/24"])
         grants = Grants(replace(Limits(), **limits), peers)
         self.engine = Engine(cast(Backend, self.path), self.rules, authenticator, grants, lambda: self.table.now)
@@ -128,11 +138,18 @@ class Caller:
     """A client of the world, which says what it wants at once: a nonce is asked for when it is made."""
 
     def __init__(
-        self, world: World, number: int = 1, user: str = "alice", password: str = "secret", tcp: bool = False
+        self,
+        world: World,
+        number: int = 1,
+        user: str = "alice",
+        password: str = "secret",
+        *,
+        tcp: bool = False,
+        algorithm: int | None = None,
     ) -> None:
-        self.world, self.user, self.listener = world, user, TCP if tcp else UDP
+        self.world, self.user, self.listener, self.algorithm = world, user, TCP if tcp else UDP, algorithm
         self.address: Endpoint = (f"198.51.{number >> 8 & 255}.{number & 255}", 1000 + (number >> 16))
-        self.key = hashlib.md5(f"{user}:{REALM}:{password}".encode()).digest()
+        self.key = long_term_key(user, REALM, password, algorithm)
         self.transactions = count(number << 32)
         ((_, _, data),) = self.raw(build(codec.ALLOCATE, bytes(12), []))
         self.nonce = parse(data).get(codec.NONCE) or b""
@@ -145,8 +162,27 @@ class Caller:
         """A new request."""
         transaction = next(self.transactions).to_bytes(12, "big")
         named = [(codec.XOR_PEER_ADDRESS, mask(peer, transaction))] if peer else []
+        return build(method, transaction, [*attributes, *named, *self.claim()], self.key, integrity=self.integrity)
+
+    @property
+    def integrity(self) -> int:
+        """MESSAGE-INTEGRITY-SHA256 where an algorithm was chosen (RFC 8489, 9.2.5)."""
+        return codec.INTEGRITY_SHA256 if self.algorithm else codec.INTEGRITY
+
+    def claim(self) -> Attributes:
+        """Who it says it is, and by which algorithm where it chose one."""
         known = [(codec.USERNAME, self.user.encode()), (codec.REALM, REALM.encode()), (codec.NONCE, self.nonce)]
-        return build(method, transaction, [*attributes, *named, *known], self.key)
+        if self.algorithm:
+            chosen = struct.pack("!HH", self.algorithm, 0)
+            known += [(codec.PASSWORD_ALGORITHM, chosen), (codec.PASSWORD_ALGORITHMS, OFFER)]
+        return known
+
+    def exchange(self, message: bytes) -> Answer:
+        """Send a request as it is: the one answer."""
+        at_once = [parse(data) for _, _, data in self.raw(message)]
+        self.world.drain()
+        (answer,) = at_once + self.world.outputs()
+        return answer
 
     def ask(self, method: int, attributes: Attributes, peer: Endpoint | None = None) -> list[tuple[int, int]]:
         """A new request, judged: the methods and errors of what was sent for it."""

@@ -146,6 +146,16 @@ def test_settings_read_again(server: Running, peer: socket.socket) -> None:
             assert new.refresh(700) == 700
 
 
+def test_rfc8489_9_2_the_offer_of_anonymity_follows_the_settings(server: Running) -> None:
+    """Users can be named by a hash while all are static ones; a nonce that said so is stale after that."""
+    with server.client() as live:
+        assert live.nonce.startswith(b"obMatJos2wAAA")
+        auth: dict[str, Any] = {"auth": {"static_credentials": {"user": "secret"}, "static_auth_secret": "north"}}
+        server.call(lambda: server.server.reload(configuration(*EVERYWHERE, **auth)))
+        assert live.refresh(700) == 700, "by way of a 438"
+        assert live.nonce.startswith(b"obMatJos2gAAA")
+
+
 def test_limits_read_again(server: Running) -> None:
     """A new number of allocations for a user counts those that live: 486 from then on."""
     with server.client(), server.client(allocate=False) as second:

@@ -178,7 +178,7 @@ def test_a_wrong_key_is_never_remembered(tcp: bool) -> None:
     """After a login with a wrong key every name is refused with it, and the right key lets in."""
     world = World(hooked=False)
     for user in ("alice", "alice", "bob", "nobody", "alice"):
-        assert Caller(world, 1, user, "wrong", tcp).allocate() == 401
+        assert Caller(world, 1, user, "wrong", tcp=tcp).allocate() == 401
         assert [entry[1:] for entry in world.table.entries()] == ([([], [], [])] if tcp else [])
     assert world.rules.sessions == {}
     assert Caller(world, 1, tcp=tcp).allocate() == 0

@@ -66,8 +66,8 @@ class Reference(Mobility):
             self.connected.add(client)
 
     def unsigned(self, ask: Ask, code: int) -> Answered:
-        """400 says nothing more; 401 and 438 name the realm and give a nonce out."""
-        says = {} if code == 400 else {"realm": True, "nonce": True}
+        """400 says nothing more; 401 and 438 name the realm and the password algorithms, and give a nonce out."""
+        says = {} if code == 400 else {"realm": True, "nonce": True, "algorithms": bytes([0, 2, 0, 0, 0, 1, 0, 0])}
         return Answered(ask.number, ask.transaction, code, says, None, ask.fingerprint)
 
     def judge(self, client: str, ask: Ask, now: int, got: dict[str, Any]) -> Answered | None:

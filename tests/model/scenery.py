@@ -136,7 +136,7 @@ def encode(ask: Ask, nonce: bytes) -> bytes:
         attributes.insert(0, (codec.LIFETIME, b"\0\0\x07"))
     key = None
     if ask.flaw != "no integrity":
-        nonce = b"x" * 24 if ask.flaw == "forged nonce" else nonce
+        nonce = b"x" * 36 if ask.flaw == "forged nonce" else nonce
         realm = b"elsewhere" if ask.flaw == "wrong realm" else REALM.encode()
         known = [(codec.USERNAME, ask.user.encode()), (codec.REALM, realm), (codec.NONCE, nonce)]
         attributes += [one for one in known if one[0] != BEFORE_INTEGRITY.get(ask.flaw)]
@@ -174,6 +174,8 @@ def answered(message: codec.Answer) -> Answered:
             says["ticket"] = value
         elif code == codec.UNKNOWN_ATTRIBUTES:
             says["unknown"] = struct.unpack(f"!{len(value) // 2}H", value)
+        elif code == codec.PASSWORD_ALGORITHMS:
+            says["algorithms"] = value
         elif code in (codec.REALM, codec.NONCE, 0x8022):
             says[{codec.REALM: "realm", codec.NONCE: "nonce"}.get(code, "software")] = value not in (b"",)
         else:

@@ -6,6 +6,7 @@ import pytest
 
 from hairpin.stun import Address, Attribute, Method
 from hairpin.turn.effects import Close, InstallKey, Notify, OpenRelay, Reply
+from hairpin.turn.grant import MD5
 from hairpin.turn.settings import ListenerSettings
 from turning import (
     INTERFACE,
@@ -29,7 +30,7 @@ def test_success() -> None:
     world = World()
     asked = world.ask(1, Method.ALLOCATE, UDP)
     assert [type(effect) for effect in asked] == [InstallKey, OpenRelay]
-    assert asked[0] == InstallKey(1, "alice", identity("alice").key, 0)
+    assert asked[0] == InstallKey(1, "alice", MD5, identity("alice").key, 0)
     answered = world.server.relay_opened(1, world.now)
     assert [type(effect) for effect in answered] == [Reply, Notify]
     relay = world.relay(1)

@@ -1,6 +1,7 @@
 //! STUN messages.
 
 use hairpin_proto::attributes::{self, code};
+use hairpin_proto::integrity::Signature;
 use hairpin_proto::message::{Message, Relayed};
 use hairpin_proto::writer::Writer;
 
@@ -38,7 +39,8 @@ fn write_again(message: &Message<&[u8]>, out: &mut Vec<u8>, key: &[u8]) -> bool 
             writer.put(code, &value);
         }
     }
-    writer.finish(Some(key), true)
+    let signature = if message.transaction()[0] & 1 == 0 { Signature::Sha1(key) } else { Signature::Sha256(key) };
+    writer.finish(Some(signature), true)
 }
 
 fn compare(message: &Message<&[u8]>, written: &[u8]) {

@@ -5,7 +5,9 @@ mod model;
 use arbitrary::{Arbitrary, Unstructured};
 use hairpin_proto::attributes::{code, Value};
 use hairpin_proto::flow::{Connection, Family, FiveTuple, Transport};
+use hairpin_proto::integrity::Signature;
 use hairpin_proto::message::{method, Kind};
+use hairpin_proto::nonce;
 use hairpin_proto::path::{Arrival, Framing, Verdict};
 use hairpin_proto::session::{Channel, Permission, Reach, Relay};
 use hairpin_proto::table::{Command, Outcome, Table};
@@ -178,7 +180,7 @@ impl World {
     fn request(&mut self, client: usize, method: u16, seal: Seal) {
         let address = arrival(client, None).five_tuple.client;
         let nonce = match seal {
-            Seal::ForgedNonce => [b'A'; 24],
+            Seal::ForgedNonce => [b'A'; nonce::SIZE],
             _ => self.nonce(address),
         };
         let mut bytes = Vec::new();
@@ -188,7 +190,7 @@ impl World {
             .put(code::REALM, &Value::Text("realm"))
             .put(code::NONCE, &Value::Text(std::str::from_utf8(&nonce).expect("a nonce is text")));
         let key = [if seal == Seal::WrongKey { 8 } else { 7 }; 16];
-        assert!(writer.finish((seal != Seal::None).then_some(&key), false));
+        assert!(writer.finish((seal != Seal::None).then_some(Signature::Sha1(&key)), false));
         let (fate, known) = (self.judge(client, &bytes).0, self.model.clients[client].key);
         let expected = match (method, seal) {
             (method::BINDING, _) | (_, Seal::None | Seal::ForgedNonce) => Fate::Answered,
@@ -198,7 +200,7 @@ impl World {
         assert_eq!(fate, expected);
     }
 
-    fn nonce(&self, client: SocketAddr) -> [u8; 24] {
+    fn nonce(&self, client: SocketAddr) -> [u8; nonce::SIZE] {
         self.table.context.nonces.mint(client, self.now)
     }
 

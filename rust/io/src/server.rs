@@ -11,6 +11,7 @@ use crate::tls;
 pub use crate::worker::Proxies;
 use crate::worker::{Listener, Security, Shared, Worker};
 use hairpin_proto::flow::{Flow, Transport, MAX_WORKERS};
+use hairpin_proto::nonce::Nonces;
 use hairpin_proto::session::Relay;
 use hairpin_proto::table::{Command, Context};
 use std::collections::HashMap;
@@ -159,6 +160,11 @@ impl Server {
     /// Ask every worker for its figures.
     pub fn totals(&self, token: u64) {
         self.shared.mailboxes.iter().for_each(|mailbox| mailbox.post(Letter::Totals(token)));
+    }
+
+    /// What makes the nonces of all workers.
+    pub fn nonces(&self) -> &Nonces {
+        &self.shared.context.nonces
     }
 
     /// Requests a second of a source, a session and a user; 0 for no limit.

@@ -4,6 +4,7 @@
 //! no amplifier; the reason phrase goes first.
 
 use crate::attributes::{code, Value};
+use crate::claim;
 use crate::flow::Transport;
 use crate::message::{Kind, Message};
 use crate::path::{Arrival, Refusal};
@@ -46,6 +47,7 @@ impl<S> Table<S> {
         let fresh = [
             (code::REALM, Value::Text(&self.context.realm)),
             (code::NONCE, Value::Text(std::str::from_utf8(&nonce).unwrap_or_default())),
+            (code::PASSWORD_ALGORITHMS, Value::Bytes(&claim::OFFER)),
         ];
         let attributes = if refusal == Refusal::BadRequest { &fresh[..0] } else { &fresh[..] };
         [reason, ""].iter().any(|reason| {

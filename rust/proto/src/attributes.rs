@@ -42,12 +42,14 @@ pub enum Wire {
     IntegritySha256,
     /// A CRC-32, combined with a constant (RFC 8489, section 14.7).
     Fingerprint,
+    /// The 16-bit number of a password algorithm that has no parameters (RFC 8489, section 14.12).
+    Algorithm,
 }
 
 /// What an attribute says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// Of the forms `U32`, `Channel`, `Port`, `First8`, `Bit` (0 or 1) and `Fingerprint`.
+    /// Of the forms `U32`, `Channel`, `Port`, `First8`, `Bit` (0 or 1), `Fingerprint` and `Algorithm`.
     Number(u32),
     /// Of the form `Text`.
     Text(&'a str),
@@ -80,6 +82,8 @@ pub struct Row {
 const PHRASE: Wire = Wire::Text { max_bytes: 763, max_chars: 127 };
 /// A user name has fewer than 509 bytes, but one of up to 763 must be parsed (RFC 8489, section 14.3).
 const NAME: Wire = Wire::Text { max_bytes: 763, max_chars: 763 };
+/// A DNS name has at most 255 characters (RFC 8489, section 14.16).
+const DOMAIN: Wire = Wire::Text { max_bytes: 255, max_chars: 255 };
 
 macro_rules! attributes {
     ($(($name:ident, $code:literal, $wire:expr, $doc:literal)),* $(,)?) => {
@@ -114,6 +118,8 @@ attributes! {
     (REQUESTED_TRANSPORT, 0x0019, Wire::First8, "The protocol wanted between relay and peers: 17 is UDP."),
     (DONT_FRAGMENT, 0x001A, Wire::Exactly(0), "The datagram shall not be cut into fragments."),
     (MESSAGE_INTEGRITY_SHA256, 0x001C, Wire::IntegritySha256, "HMAC-SHA256 of the message up to here."),
+    (PASSWORD_ALGORITHM, 0x001D, Wire::Algorithm, "The algorithm of the key that the message is signed with."),
+    (USERHASH, 0x001E, Wire::Exactly(32), "SHA-256 of the user name and the realm, instead of USERNAME."),
     (XOR_MAPPED_ADDRESS, 0x0020, Wire::XorAddress, "The client's address as the server sees it."),
     (RESERVATION_TOKEN, 0x0022, Wire::Exactly(8), "Names a relay port that is held for a later allocation."),
     (PADDING, 0x0026, Wire::Bytes, "Bytes that make a message larger than a link carries whole."),
@@ -121,6 +127,8 @@ attributes! {
     (CONNECTION_ID, 0x002A, Wire::U32, "The peer connection that a data connection is for."),
     (ADDITIONAL_ADDRESS_FAMILY, 0x8000, Wire::First8, "A relay of this family is wanted beside that of IPv4: 2 is IPv6."),
     (ADDRESS_ERROR_CODE, 0x8001, Wire::FamilyError, "Why there is no relay of one of two families."),
+    (PASSWORD_ALGORITHMS, 0x8002, Wire::Bytes, "The algorithms that the server offers; sent back as they came."),
+    (ALTERNATE_DOMAIN, 0x8003, DOMAIN, "The name in the certificate of the server in ALTERNATE-SERVER."),
     (ICMP, 0x8004, Wire::Exactly(8), "Why a datagram did not reach the peer: type, code and error data."),
     (SOFTWARE, 0x8022, PHRASE, "The name of the sender's software."),
     (ALTERNATE_SERVER, 0x8023, Wire::Address, "Another server to try."),
@@ -176,6 +184,10 @@ impl Wire {
             Self::Codes => read_codes(bytes).map(Value::Codes),
             Self::Exactly(size) => (bytes.len() == size).then_some(Value::Bytes(bytes)),
             Self::IntegritySha256 => is_sha256(bytes).then_some(Value::Bytes(bytes)),
+            Self::Algorithm => match *bytes {
+                [high, low, 0, 0] => Some(Value::Number(u16::from_be_bytes([high, low]).into())),
+                _ => None,
+            },
         }
     }
 
@@ -190,7 +202,7 @@ impl Wire {
             }
             (Self::Bytes, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
             (Self::U32 | Self::Fingerprint, Value::Number(number)) => out.extend_from_slice(&number.to_be_bytes()),
-            (Self::Channel | Self::Port, Value::Number(number @ 0..=0xFFFF)) => {
+            (Self::Channel | Self::Port | Self::Algorithm, Value::Number(number @ 0..=0xFFFF)) => {
                 out.extend_from_slice(&(number << 16).to_be_bytes());
             }
             (Self::First8, Value::Number(number @ 0..=0xFF)) => out.extend_from_slice(&(number << 24).to_be_bytes()),
@@ -427,6 +439,15 @@ mod tests {
             (Wire::IntegritySha256, Value::Bytes(&[0; 18])),
         ] {
             assert_eq!(write(wire, &value), None, "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn an_algorithm_has_no_parameters() {
+        assert_eq!(Wire::Algorithm.read(&[0, 2, 0, 0], &ID), Some(Value::Number(2)));
+        assert_eq!(write(Wire::Algorithm, &Value::Number(2)), Some(vec![0, 2, 0, 0]));
+        for bytes in [&[0, 2][..], &[0, 2, 0, 4, 0, 0, 0, 0], &[0, 2, 0, 1]] {
+            assert_eq!(Wire::Algorithm.read(bytes, &ID), None);
         }
     }
 }

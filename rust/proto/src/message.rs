@@ -4,10 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use hmac::{Hmac, Mac};
-use sha1::Sha1;
-
 use crate::attributes::{self, code, Value};
+use crate::integrity;
 
 /// The second word of every message (RFC 8489, section 5).
 pub const MAGIC_COOKIE: u32 = 0x2112_A442;
@@ -84,7 +82,7 @@ impl std::error::Error for DecodeError {}
 #[derive(Clone, Copy)]
 pub struct Message<B> {
     bytes: B,
-    /// Where MESSAGE-INTEGRITY begins.
+    /// Where the integrity begins that counts: MESSAGE-INTEGRITY-SHA256, else MESSAGE-INTEGRITY (RFC 8489, section 9.2.4).
     integrity: Option<u32>,
     fingerprint: bool,
 }
@@ -231,7 +229,7 @@ impl<B: AsRef<[u8]>> Message<B> {
         Some(Relayed { peer: peer?, payload: data?, whole })
     }
 
-    /// Whether there is a MESSAGE-INTEGRITY, right or wrong.
+    /// Whether there is an integrity, right or wrong.
     #[must_use]
     pub fn has_integrity(&self) -> bool {
         self.integrity.is_some()
@@ -243,15 +241,12 @@ impl<B: AsRef<[u8]>> Message<B> {
         self.fingerprint
     }
 
-    /// Whether MESSAGE-INTEGRITY was made with this key, in constant time (RFC 8489, section 14.5); false without one.
+    /// Whether the integrity was made with this key, in constant time (RFC 8489, sections 14.5 and 14.6); false without one.
     #[must_use]
     pub fn verify(&self, key: &[u8]) -> bool {
         let parts = self.integrity.and_then(|at| self.bytes().split_at_checked(at as usize));
         let Some((before, tail)) = parts else { return false };
-        match (integrity(before, key), split(tail)) {
-            (Some(mac), Some((_, value, _))) => mac.verify_slice(value).is_ok(),
-            _ => false,
-        }
+        split(tail).is_some_and(|(code, value, _)| integrity::proves(code, value, before, key))
     }
 
     /// The comprehension-required codes without a row, each once, in order (RFC 8489, section 6.3.1).
@@ -389,7 +384,7 @@ fn check(bytes: &[u8]) -> Result<(Option<u32>, bool), DecodeError> {
             }
             fingerprint = true;
         }
-        if stage.admits(code) && code == code::MESSAGE_INTEGRITY {
+        if stage.admits(code) && matches!(code, code::MESSAGE_INTEGRITY | code::MESSAGE_INTEGRITY_SHA256) {
             integrity = u32::try_from(before).ok();
         }
         rest = next;
@@ -400,16 +395,6 @@ fn check(bytes: &[u8]) -> Result<(Option<u32>, bool), DecodeError> {
 /// The fingerprint of the bytes before it: their CRC-32, combined with "STUN" (RFC 8489, section 14.7).
 pub(crate) fn crc(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes) ^ 0x5354_554E
-}
-
-/// The HMAC-SHA1 over the bytes before MESSAGE-INTEGRITY, the length field as if it ended the message (section 14.5).
-pub(crate) fn integrity(before: &[u8], key: &[u8]) -> Option<Hmac<Sha1>> {
-    let length = u16::try_from((before.len() + 24).checked_sub(HEADER)?).ok()?;
-    let mut mac = Hmac::<Sha1>::new_from_slice(key).ok()?;
-    mac.update(before.get(..2)?);
-    mac.update(&length.to_be_bytes());
-    mac.update(before.get(4..)?);
-    Some(mac)
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ mod tests {
             FiveTuple { listener: 0, client: address.parse().unwrap(), local: "192.0.2.1:1".parse().unwrap() };
         let slot = table.insert(five_tuple, None).unwrap();
         let flow = table.flow(slot);
-        let credentials = Credentials { username: "user".into(), key: (*b"key").into() };
+        let credentials = Credentials { username: "user".into(), algorithm: crate::claim::MD5, key: (*b"key").into() };
         table.apply(flow, Command::InstallKey(credentials, 0), 0, &mut Vec::new());
         table.session_mut(slot).unwrap().asked = true;
         (slot, flow, Arrival { five_tuple, transport: Transport::Udp, slot: Some(slot) })

@@ -1,7 +1,11 @@
 //! Nonces that need no memory: signed, dated, and bound to the client's address (RFC 8489, sections 9.2 and 14.10).
+//!
+//! Each begins with the nonce cookie, which says what security features the server offers (sections 9.2 and 18.1). A nonce with
+//! another cookie than the one in force is none of ours, so that nobody between can take an offer away unnoticed.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
@@ -11,14 +15,22 @@ use sha2::Sha256;
 /// How long a nonce is fresh, in seconds.
 pub const LIFETIME: u32 = 30 * 60;
 const SECOND: u64 = 1_000_000_000;
-/// Bytes of the date and of the signature that make a nonce.
+/// The cookie of a server with the feature "password algorithms", bit 0 of 24 (RFC 8489, section 18.1).
+const ALGORITHMS: &[u8; COOKIE] = b"obMatJos2gAAA";
+/// The same with "username anonymity", bit 1.
+const ALGORITHMS_AND_ANONYMITY: &[u8; COOKIE] = b"obMatJos2wAAA";
+const COOKIE: usize = 13;
+/// Bytes of the date and of the signature that stand behind the cookie, and the characters that they take.
 const DATE: usize = 4;
-const TAG: usize = 14;
+const TAG: usize = 13;
+const SIGNED: usize = 23;
+/// Characters of a nonce.
+pub const SIZE: usize = COOKIE + SIGNED;
 
 /// Makes and checks nonces with one secret.
-#[derive(Clone)]
 pub struct Nonces {
     mac: Hmac<Sha256>,
+    anonymity: AtomicBool,
 }
 
 impl fmt::Debug for Nonces {
@@ -33,34 +45,49 @@ impl Nonces {
     pub fn new(secret: [u8; 32]) -> Self {
         let mut block = [0; 64];
         block[..32].copy_from_slice(&secret);
-        Self { mac: <Hmac<Sha256> as Mac>::new(&block.into()) }
+        Self { mac: <Hmac<Sha256> as Mac>::new(&block.into()), anonymity: AtomicBool::new(false) }
     }
 
-    /// A nonce for that client, at `now` nanoseconds: 24 characters of base64url.
+    /// Whether users may be named by USERHASH from now on (RFC 8489, section 9.2). A change makes all nonces stale.
+    pub fn offer_anonymity(&self, offered: bool) {
+        self.anonymity.store(offered, Ordering::Relaxed);
+    }
+
+    /// A nonce for that client, at `now` nanoseconds: the cookie and 23 characters of base64url.
     #[must_use]
-    pub fn mint(&self, client: SocketAddr, now: u64) -> [u8; 24] {
+    pub fn mint(&self, client: SocketAddr, now: u64) -> [u8; SIZE] {
         let date = seconds(now).to_be_bytes();
         let tag = self.sign(date, client).finalize().into_bytes();
         let mut raw = [0; DATE + TAG];
         raw[..DATE].copy_from_slice(&date);
         raw[DATE..].copy_from_slice(&tag[..TAG]);
-        let mut text = [0; 24];
-        let written = URL_SAFE_NO_PAD.encode_slice(raw, &mut text);
-        debug_assert_eq!(written, Ok(24));
+        let mut text = [0; SIZE];
+        text[..COOKIE].copy_from_slice(self.cookie());
+        let written = URL_SAFE_NO_PAD.encode_slice(raw, &mut text[COOKIE..]);
+        debug_assert_eq!(written, Ok(SIGNED));
         text
     }
 
     /// Whether the nonce was made for that client not more than 30 minutes before `now`; in constant time.
     #[must_use]
     pub fn fresh(&self, nonce: &str, client: SocketAddr, now: u64) -> bool {
+        let Some(signed) = nonce.as_bytes().strip_prefix(self.cookie()) else { return false };
         let mut raw = [0; DATE + TAG];
-        if nonce.len() != 24 || URL_SAFE_NO_PAD.decode_slice(nonce, &mut raw) != Ok(DATE + TAG) {
+        if signed.len() != SIGNED || URL_SAFE_NO_PAD.decode_slice(signed, &mut raw) != Ok(DATE + TAG) {
             return false;
         }
         let [d0, d1, d2, d3, tag @ ..] = raw;
         let date = [d0, d1, d2, d3];
         let age = seconds(now).checked_sub(u32::from_be_bytes(date));
         self.sign(date, client).verify_truncated_left(&tag).is_ok() && age.is_some_and(|age| age <= LIFETIME)
+    }
+
+    fn cookie(&self) -> &'static [u8; COOKIE] {
+        if self.anonymity.load(Ordering::Relaxed) {
+            ALGORITHMS_AND_ANONYMITY
+        } else {
+            ALGORITHMS
+        }
     }
 
     fn sign(&self, date: [u8; DATE], client: SocketAddr) -> Hmac<Sha256> {
@@ -131,6 +158,17 @@ mod tests {
         }
         assert!(!nonces.fresh("", client("192.0.2.1:5"), NOW));
         assert!(!nonces.fresh(&"A".repeat(763), client("192.0.2.1:5"), NOW));
+    }
+
+    #[test]
+    fn a_nonce_says_what_is_offered_and_is_stale_when_that_changes() {
+        let (nonces, address) = (Nonces::new([1; 32]), client("192.0.2.1:5"));
+        let before = minted(&nonces, "192.0.2.1:5");
+        nonces.offer_anonymity(true);
+        let after = minted(&nonces, "192.0.2.1:5");
+        assert!(before.starts_with("obMatJos2gAAA") && after.starts_with("obMatJos2wAAA"));
+        assert!(nonces.fresh(&after, address, NOW) && !nonces.fresh(&before, address, NOW));
+        assert!(!nonces.fresh(&after.replace("wAAA", "gAAA"), address, NOW), "a bid down");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! Here stand the checks that every packet meets: lease, permission, channel, and that an address of ours is reached only
 //! through the index of live relays (RFC 8656, sections 11 and 12).
 
-use crate::attributes::code;
 use crate::channel_data;
+use crate::claim::Claim;
 use crate::counters::{Counters, Reason};
 use crate::flow::{Family, FiveTuple, Flow, Transport};
 use crate::message::{method, DecodeError, Kind, Message, Relayed};
@@ -265,13 +265,14 @@ impl<S> Table<S> {
         if message.bytes().len() > LARGEST_REQUEST {
             return Err(Reason::TooLarge);
         }
-        if let Some(error) = self.incomplete(message) {
-            return self.refuse_with(error, at, message, now, scratch);
-        }
+        let claim = match Claim::read(message) {
+            Ok(claim) => claim,
+            Err(refusal) => return self.refuse_with(refusal, at, message, now, scratch),
+        };
         let known = at.slot.and_then(|slot| self.session(slot)).and_then(|session| session.credentials.as_ref());
-        let own = known.filter(|credentials| message.text(code::USERNAME) == Some(&*credentials.username));
+        let own = known.filter(|credentials| claim.is_of(credentials));
         let proved = own.map(|credentials| message.verify(&credentials.key));
-        let stale = !self.fresh(at, message, now);
+        let stale = !self.context.nonces.fresh(claim.nonce, at.five_tuple.client, now);
         match proved {
             // Its answer is its own matter: what strangers at the same address do must not touch it.
             Some(true) if stale => {
@@ -279,25 +280,15 @@ impl<S> Table<S> {
                 Ok(self.refuse(Refusal::StaleNonce, at, message, now, scratch))
             }
             _ if stale => self.refuse_with(Refusal::StaleNonce, at, message, now, scratch),
-            _ if message.text(code::REALM) != Some(&*self.context.realm) => {
+            // Every nonce of ours has the feature "password algorithms", so this comes for all of them.
+            _ if claim.algorithm.is_none() => self.refuse_with(Refusal::BadRequest, at, message, now, scratch),
+            _ if claim.realm != &*self.context.realm => {
                 self.refuse_with(Refusal::Unauthenticated, at, message, now, scratch)
             }
             Some(true) => self.ask_verified(at, message, now),
             Some(false) => self.refuse_with(Refusal::Unauthenticated, at, message, now, scratch),
             None => self.ask_stranger(at, message, now),
         }
-    }
-
-    fn incomplete(&self, message: &Message<&[u8]>) -> Option<Refusal> {
-        if !message.has_integrity() {
-            return Some(Refusal::Unauthenticated);
-        }
-        let texts = [code::USERNAME, code::REALM, code::NONCE].map(|code| message.text(code));
-        texts.contains(&None).then_some(Refusal::BadRequest)
-    }
-
-    fn fresh(&self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> bool {
-        message.text(code::NONCE).is_some_and(|nonce| self.context.nonces.fresh(nonce, at.five_tuple.client, now))
     }
 
     fn ask_verified(&mut self, at: &Arrival, message: &Message<&[u8]>, now: u64) -> Result<Verdict, Reason> {

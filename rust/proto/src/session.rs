@@ -23,6 +23,8 @@ pub enum Reach {
 pub struct Credentials {
     /// USERNAME as the client sends it.
     pub username: Box<str>,
+    /// What the key was made with (RFC 8489, section 18.5.1).
+    pub algorithm: u16,
     /// The long-term key (RFC 8489, section 9.2.2).
     pub key: Box<[u8]>,
 }

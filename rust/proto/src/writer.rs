@@ -1,8 +1,10 @@
 //! Writing messages (RFC 8489, sections 5 and 14).
 
+use hmac::digest::KeyInit;
 use hmac::Mac;
 
 use crate::attributes::{self, code, Value, Wire};
+use crate::integrity::{self, HmacSha1, HmacSha256, Signature};
 use crate::message::{self, Kind, HEADER, MAGIC_COOKIE};
 
 /// Writes one message, attribute by attribute.
@@ -39,12 +41,14 @@ impl<'a> Writer<'a> {
         self
     }
 
-    /// Appends MESSAGE-INTEGRITY where there is a key, then FINGERPRINT where it is wanted, and sets the length.
+    /// Appends the integrity where there is a key, then FINGERPRINT where it is wanted, and sets the length.
     ///
     /// False, and `out` empty, where a value had not the form of its row or all is longer than a message can be.
-    pub fn finish(&mut self, key: Option<&[u8]>, fingerprint: bool) -> bool {
-        if let Some(key) = key {
-            self.sign(key);
+    pub fn finish(&mut self, signature: Option<Signature<'_>>, fingerprint: bool) -> bool {
+        match signature {
+            Some(Signature::Sha1(key)) => self.sign::<HmacSha1>(code::MESSAGE_INTEGRITY, key),
+            Some(Signature::Sha256(key)) => self.sign::<HmacSha256>(code::MESSAGE_INTEGRITY_SHA256, key),
+            None => {}
         }
         if fingerprint {
             self.set_length(8);
@@ -58,11 +62,11 @@ impl<'a> Writer<'a> {
         self.fits
     }
 
-    fn sign(&mut self, key: &[u8]) {
-        match message::integrity(self.out, key) {
+    fn sign<M: Mac + KeyInit>(&mut self, code: u16, key: &[u8]) {
+        match integrity::over::<M>(self.out, key) {
             Some(mac) => {
                 let tag = mac.finalize().into_bytes();
-                self.put(code::MESSAGE_INTEGRITY, &Value::Bytes(&tag));
+                self.put(code, &Value::Bytes(&tag));
             }
             None => self.fits = false,
         }
@@ -117,7 +121,7 @@ mod tests {
             .put(code::REALM, &Value::Text("a"))
             .put(code::XOR_PEER_ADDRESS, &Value::Address(peer))
             .put(0x7777, &Value::Bytes(b"xyz"))
-            .finish(Some(b"key"), true);
+            .finish(Some(Signature::Sha1(b"key")), true);
         let message = Message::decode(&out[..]).unwrap();
         assert!(whole && message.verify(b"key") && !message.verify(b"kez") && message.has_fingerprint());
         assert_eq!((message.method(), message.kind(), message.transaction()), (method::ALLOCATE, Kind::Error, &ID));
@@ -169,9 +173,10 @@ mod tests {
         let mut out = Vec::new();
         assert!(!Writer::new(&mut out, 1, Kind::Request, &ID)
             .put(code::LIFETIME, &Value::Text("x"))
-            .finish(Some(b"key"), true));
+            .finish(Some(Signature::Sha1(b"key")), true));
         assert!(out.is_empty());
-        for (size, key, fits) in [(65528, None, true), (65529, None, false), (65508, Some(&b""[..]), false)] {
+        for (size, key, fits) in [(65528, None, true), (65529, None, false), (65508, Some(Signature::Sha1(b"")), false)]
+        {
             let data = vec![1; size];
             let mut writer = Writer::new(&mut out, 1, Kind::Request, &ID);
             assert_eq!(writer.put(code::DATA, &Value::Bytes(&data)).finish(key, false), fits);

@@ -7,6 +7,7 @@ use hairpin_io::mailbox::PeerCommand;
 use hairpin_io::server::{Listeners, Server};
 use hairpin_io::sockets::RelaySocket;
 use hairpin_proto::flow::Flow;
+use hairpin_proto::nonce::Nonces;
 use hairpin_proto::table::Command;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -56,6 +57,10 @@ impl Core {
         }
     }
 
+    fn nonces(&self) -> &Nonces {
+        self.server.nonces()
+    }
+
     fn change_rates(&self, source: u32, session: u32, user: u32) {
         self.server.set_rates(source, session, user);
     }
@@ -102,8 +107,15 @@ macro_rules! commands {
                 Ok(())
             }
 
-            fn install_key(&mut self, flow: u64, username: &str, key: &[u8], rate: u64) -> PyResult<()> {
-                let credentials = $crate::options::credentials(username, key);
+            fn install_key(
+                &mut self,
+                flow: u64,
+                username: &str,
+                algorithm: u16,
+                key: &[u8],
+                rate: u64,
+            ) -> PyResult<()> {
+                let credentials = $crate::options::credentials(username, algorithm, key);
                 self.post($crate::options::flow(flow)?, Command::InstallKey(credentials, rate), 0);
                 Ok(())
             }
@@ -226,6 +238,10 @@ macro_rules! commands {
             fn counters(&mut self, flow: u64, token: u64) -> PyResult<()> {
                 self.post($crate::options::flow(flow)?, Command::Counters, token);
                 Ok(())
+            }
+
+            fn offer_anonymity(&mut self, offered: bool) {
+                self.nonces().offer_anonymity(offered);
             }
 
             fn set_rates(&mut self, source: u32, session: u32, user: u32) {

@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use hairpin_proto::attributes::{code, row, Value, Wire};
+use hairpin_proto::integrity::Signature;
 use hairpin_proto::message::{Kind, Message as Wired};
 use hairpin_proto::writer::Writer;
 use pyo3::create_exception;
@@ -50,7 +51,7 @@ impl Message {
         attributes: Attributes<'_>,
         key: Option<&[u8]>,
     ) -> PyResult<Self> {
-        decoded(write((method, kind_of(kind)?, transaction_id), &attributes, (key, false))?)
+        decoded(write((method, kind_of(kind)?, transaction_id), &attributes, (key.map(Signature::Sha1), false))?)
     }
 
     /// The response to this request: an error where the attributes hold ERROR-CODE; with FINGERPRINT where the request had it.
@@ -59,7 +60,7 @@ impl Message {
         decoded(self.answered(&attributes, key)?)
     }
 
-    /// Whether MESSAGE-INTEGRITY was made with this key, in constant time.
+    /// Whether the integrity was made with this key, in constant time.
     fn verify(&self, key: &[u8]) -> bool {
         self.0.verify(key)
     }
@@ -125,6 +126,19 @@ impl Message {
     #[getter]
     fn username(&self) -> Option<&str> {
         self.0.text(code::USERNAME)
+    }
+
+    #[getter]
+    fn userhash<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        match self.0.value(code::USERHASH) {
+            Some(Value::Bytes(hash)) => Some(PyBytes::new(py, hash)),
+            _ => None,
+        }
+    }
+
+    #[getter]
+    fn password_algorithm(&self) -> Option<u32> {
+        self.0.number(code::PASSWORD_ALGORITHM)
     }
 
     #[getter]
@@ -219,7 +233,16 @@ impl Message {
     pub fn answered(&self, attributes: &Attributes<'_>, key: Option<&[u8]>) -> PyResult<Box<[u8]>> {
         let failed = attributes.iter().any(|(code, _)| *code == code::ERROR_CODE);
         let kind = if failed { Kind::Error } else { Kind::Success };
-        write((self.0.method(), kind, *self.0.transaction()), attributes, (key, self.0.has_fingerprint()))
+        let signature = key.map(|key| self.signature(key));
+        write((self.0.method(), kind, *self.0.transaction()), attributes, (signature, self.0.has_fingerprint()))
+    }
+
+    /// MESSAGE-INTEGRITY-SHA256 if and only if the request named an algorithm, MD5 too (RFC 8489, section 9.2.4).
+    fn signature<'a>(&self, key: &'a [u8]) -> Signature<'a> {
+        match self.0.first(code::PASSWORD_ALGORITHM) {
+            Some(_) => Signature::Sha256(key),
+            None => Signature::Sha1(key),
+        }
     }
 }
 
@@ -236,14 +259,14 @@ fn kind_of(kind: u8) -> PyResult<Kind> {
 fn write(
     (method, kind, transaction): (u16, Kind, [u8; 12]),
     attributes: &Attributes<'_>,
-    (key, fingerprint): (Option<&[u8]>, bool),
+    (signature, fingerprint): (Option<Signature<'_>>, bool),
 ) -> PyResult<Box<[u8]>> {
     let mut bytes = Vec::with_capacity(256);
     let mut writer = Writer::new(&mut bytes, method, kind, &transaction);
     for (code, value) in attributes {
         put(&mut writer, *code, value)?;
     }
-    if writer.finish(key, fingerprint) {
+    if writer.finish(signature, fingerprint) {
         Ok(bytes.into_boxed_slice())
     } else {
         Err(unfit())
@@ -263,7 +286,7 @@ fn put(writer: &mut Writer<'_>, code: u16, value: &Bound<'_, PyAny>) -> PyResult
     match row.wire {
         Wire::Address | Wire::XorAddress => writer.put(code, &Value::Address(value.extract::<Address>()?.0)),
         Wire::Text { .. } => writer.put(code, &Value::Text(&value.extract::<String>()?)),
-        Wire::U32 | Wire::Channel | Wire::Port | Wire::First8 | Wire::Bit => {
+        Wire::U32 | Wire::Channel | Wire::Port | Wire::First8 | Wire::Bit | Wire::Algorithm => {
             writer.put(code, &Value::Number(value.extract()?))
         }
         Wire::Codes => writer.put(code, &Value::Codes(value.extract()?)),

@@ -103,8 +103,8 @@ pub fn flow(number: u64) -> PyResult<Flow> {
 }
 
 /// See `Core.install_key`.
-pub fn credentials(username: &str, key: &[u8]) -> Credentials {
-    Credentials { username: username.into(), key: key.into() }
+pub fn credentials(username: &str, algorithm: u16, key: &[u8]) -> Credentials {
+    Credentials { username: username.into(), algorithm, key: key.into() }
 }
 
 /// See `Core.permit`.

@@ -8,6 +8,7 @@ use hairpin_io::mailbox::PeerCommand;
 use hairpin_proto::counters::Reason;
 use hairpin_proto::flow::{Connection, Family, FiveTuple, Flow, Transport};
 use hairpin_proto::mobility::Held;
+use hairpin_proto::nonce::Nonces;
 use hairpin_proto::path::{Arrival, Verdict};
 use hairpin_proto::session::Relay;
 use hairpin_proto::table::{self, Command, Outcome};
@@ -129,6 +130,10 @@ impl Table {
 
     /// Nobody is to be woken: every command is carried out at once.
     fn set_held(&mut self, _held: bool) {}
+
+    fn nonces(&self) -> &Nonces {
+        &self.table.context.nonces
+    }
 
     fn change_rates(&mut self, source: u32, session: u32, user: u32) {
         self.table.context.sources.set_rate(source);

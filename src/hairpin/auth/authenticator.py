@@ -7,7 +7,7 @@ from hairpin.auth.hook import PasswordHook
 from hairpin.auth.result import Answer, Asker, Refusal
 from hairpin.auth.secret import SharedSecrets
 from hairpin.auth.static import StaticUsers
-from hairpin.stun import Method
+from hairpin.stun import Message, Method
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,16 @@ class Authenticator:
     secrets: SharedSecrets
     hook: PasswordHook | None = None
 
-    def find(self, username: str, method: int, asker: Asker) -> Answer | Awaitable[Answer]:
+    @property
+    def anonymous(self) -> bool:
+        """Whether users may be named by USERHASH: where all are static ones, for only they can be found by it."""
+        return bool(self.static) and not self.secrets and self.hook is None
+
+    def find(self, message: Message, asker: Asker) -> Answer | Awaitable[Answer]:
         """Credentials or a refusal, at once unless the hook must be asked; expiry and hooks count for Allocate only."""
-        allocate = method == Method.ALLOCATE
+        username, allocate = message.username, message.method == Method.ALLOCATE
+        if username is None:
+            return self._find_hash(message.userhash) or Refusal("no such user")
         found = self.static.find(username) or self.secrets.find(username, expires=allocate)
         if found is not None:
             return found
@@ -29,3 +36,6 @@ class Authenticator:
         if not allocate:
             return Refusal("no such session, and the hook is asked for Allocate only")
         return self.hook.find(username, asker)
+
+    def _find_hash(self, hashed: bytes | None) -> Answer | None:
+        return self.static.find_hash(hashed) if hashed and self.anonymous else None

@@ -1,15 +1,24 @@
 """What a look-up of a user name is told, and what it finds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
 from typing import Protocol, TypeAlias
 
+from hairpin.auth.keys import keys_for
 from hairpin.stun import Address
-from hairpin.turn.grant import Identity
+from hairpin.turn.grant import MD5, Identity
 
 
 class Verifiable(Protocol):
-    """A message whose MESSAGE-INTEGRITY can be held against a key, in constant time."""
+    """A message whose integrity can be held against a key, in constant time."""
+
+    @property
+    def realm(self) -> str | None:
+        """REALM."""
+
+    @property
+    def password_algorithm(self) -> int | None:
+        """PASSWORD-ALGORITHM."""
 
     def verify(self, key: bytes) -> bool:
         """Whether the message was signed with `key`."""
@@ -39,7 +48,12 @@ class Credentials:
 
     def prove(self, message: Verifiable) -> Identity | None:
         """The identity whose key the message was signed with; None where there is no such one."""
-        return next((candidate for candidate in self.candidates if message.verify(candidate.key)), None)
+        algorithm = message.password_algorithm or MD5
+        for candidate in self.candidates:
+            for key in keys_for(candidate, message.realm or "", algorithm):
+                if message.verify(key):
+                    return candidate if key == candidate.key else replace(candidate, key=key, algorithm=algorithm)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

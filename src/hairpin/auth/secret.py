@@ -27,6 +27,10 @@ class SharedSecrets:
         self._realm = realm
         self._wall = wall
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._secrets)
+
     def find(self, username: str, *, expires: bool) -> Credentials | Refusal | None:
         """The credentials of `expiry[:name]`, refused when past and `expires`; None for names of another form."""
         match = _USERNAME.fullmatch(username) if self._secrets else None

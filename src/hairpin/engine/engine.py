@@ -57,7 +57,7 @@ class Engine:
         self._endings = Endings(lambda notify, counters: self.on_ended(notify, counters))
         self._tasks: set[asyncio.Task[None]] = set()
         self._perform: dict[type, Callable[[Any], object]] = {
-            turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.key, e.rate),
+            turn.InstallKey: lambda e: backend.install_key(e.flow, e.username, e.algorithm, e.key, e.rate),
             turn.Unreserve: lambda e: backend.unreserve(e.bind),
             turn.ExtendRelay: lambda e: backend.extend_relay(e.flow, e.version, e.deadline),
             turn.CloseRelay: lambda e: backend.close_relay(e.flow, e.version),
@@ -159,13 +159,13 @@ class Engine:
         if session and request.verified:  # without one it has ended meanwhile, and this is a stranger's
             self._judge(request, session.identity, now)
             return
-        username = request.message.username or ""
         if request.message.method == Method.CONNECTION_BIND:
             session = session or self.rules.binds(request)
-        if session and session.identity.username == username:
-            answer: Answer | Awaitable[Answer] = Credentials((session.identity,))  # sent before the packet path had it
+        if session and session.identity.username == request.message.username:
+            # Sent before the packet path had the key, or with a key of the other password algorithm.
+            answer: Answer | Awaitable[Answer] = Credentials((session.identity,))
         else:
-            answer = self._find(username, request, now)
+            answer = self._find(request, now)
         if isinstance(answer, Credentials | Refusal):
             self._decide(request, answer, now)
         else:
@@ -174,10 +174,10 @@ class Engine:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _find(self, username: str, request: Request, now: int) -> Answer | Awaitable[Answer]:
+    def _find(self, request: Request, now: int) -> Answer | Awaitable[Answer]:
         interface = self.rules.state.settings.listeners[request.listener].interface
         asker = Asker(request.source, interface, request.transport)
-        answer = self.authenticator.find(username, request.message.method, asker)
+        answer = self.authenticator.find(request.message, asker)
         if isinstance(answer, Refusal) and request.message.method != Method.ALLOCATE:
             departed = self._departed.find(request, now)
             return Credentials((departed,)) if departed else answer

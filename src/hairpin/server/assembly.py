@@ -26,7 +26,7 @@ from hairpin.version import __version__
 SOFTWARE = f"hairpin/{__version__}"
 LISTENER_BUFFER = 4 << 20  # what `rust/io/src/sockets.rs` asks for
 DESCRIPTORS_BESIDE_RELAYS = 64
-LONGEST_REALM = 80  # of which a 401 to the shortest Allocate, 28 bytes over IPv4, has room
+LONGEST_REALM = 56  # of which a 401 to the shortest Allocate, 28 bytes over IPv4, has room
 
 
 @dataclass(frozen=True, slots=True)

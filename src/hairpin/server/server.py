@@ -102,6 +102,7 @@ class Server:
         shown = certificates(old)
         self.config = old.model_copy(update={section: getattr(config, section) for section in RELOADED})
         self.engine.authenticator = assembly.authenticator(self.config, self._hook)
+        self._core.offer_anonymity(self.engine.authenticator.anonymous)
         assembly.set_rates(self.config, self._core)
         self._show(shown)
         self.log.set_level(config.log.level)
@@ -151,6 +152,7 @@ class Server:
         self._stack.push_async_callback(self._end_all)
         self._loop.add_reader(self._core.fileno(), self._events_came)
         assembly.set_rates(config, self._core)
+        self._core.offer_anonymity(self.engine.authenticator.anonymous)
         self._host_timer = self._loop.call_later(HOST_SECONDS, self._look_at_host)
         self._core.start()
         for warning in self.warnings:

@@ -7,7 +7,7 @@ admit ---> allocate ---> next_relay ---OpenRelay---> opened ---> next_relay, and
 """
 
 from hairpin.stun import Address, Attribute, Message, Request, Transport
-from hairpin.turn.effects import Attributes, Effect, InstallKey, Listen, OpenRelay
+from hairpin.turn.effects import Attributes, Effect, Listen, OpenRelay
 from hairpin.turn.errors import (
     AddressFamilyNotSupported,
     AllocationMismatch,
@@ -48,7 +48,7 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
         raise AllocationQuotaReached  # 486
     replaced = state.close(session, "replaced", now) if session else []
     state.begin(request, grant, now)
-    return [InstallKey(request.flow, identity.username, identity.key, limits.rate), *replaced]
+    return [state.sessions[request.flow].install_key(limits), *replaced]
 
 
 def elsewhere(alternate: Address | None, client: Address) -> TurnError:

@@ -19,6 +19,7 @@ class InstallKey:
 
     flow: int
     username: str
+    algorithm: int
     key: bytes
     rate: int
 

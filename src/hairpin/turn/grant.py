@@ -11,14 +11,21 @@ Reaches: TypeAlias = tuple[tuple[int, int, Reach], ...]
 """Where data for an IP may go, by port: first port, last port, reach. A port in none of them goes nowhere."""
 
 
+MD5 = 1  # of the password algorithms (RFC 8489, section 18.5.1)
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who proved what: `user` is the name that quotas count, `key` the long-term key (RFC 8489, section 9.2.2)."""
+    """Who proved what: `user` is the name that quotas count, `key` the long-term key (RFC 8489, section 9.2.2).
+
+    A client may choose the `algorithm` of the key anew with each request: that makes it no other user.
+    """
 
     username: str
     user: str
     password: str = field(repr=False)
-    key: bytes = field(repr=False)
+    key: bytes = field(repr=False, compare=False)
+    algorithm: int = field(default=MD5, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

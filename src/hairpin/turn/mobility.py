@@ -79,7 +79,7 @@ def expect(state: State, session: Session, request: Request, grant: Grant) -> tu
     if session.coming is None or session.coming.flow != flow:
         effects = [
             *state.expect_no_more(session),
-            InstallKey(flow, identity.username, identity.key, grant.limits.rate),
+            InstallKey(flow, identity.username, identity.algorithm, identity.key, grant.limits.rate),
             Expect(flow),
         ]
         interface = state.settings.listeners[request.listener].interface

@@ -12,7 +12,7 @@ from hairpin.turn.allocate import admit, allocate, next_relay, refused
 from hairpin.turn.channel import bind_channel
 from hairpin.turn.connect import connect
 from hairpin.turn.connection import CHANGES, bind_connection, find, forbid, lapse
-from hairpin.turn.effects import Close, Effect, InstallKey, Reply
+from hairpin.turn.effects import Close, Effect, Reply
 from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
 from hairpin.turn.grant import Grant
 from hairpin.turn.mobility import arrive, leave, resumes, ticketed
@@ -93,14 +93,17 @@ class Server:
     def _judge_at(self, request: Request, session: Session | None, grant: Grant, now: int) -> list[Effect]:
         """Judge a request of this session, wherever it comes from, or of a client that has none."""
         message, method = request.message, request.message.method
+        effects: list[Effect] = []
         if session and session.belongs_to(grant.identity):
+            if session.identity.key != grant.identity.key:  # the other password algorithm
+                session.identity = grant.identity
+                effects.append(session.install_key(grant.limits))
             again = session.repeat(message, now)
             if again is not None:
-                return again
-        effects: list[Effect] = []
+                return effects + again
         try:
             if method == ALLOCATE:
-                effects = admit(self.state, request, grant, now)  # 300, 403, 437, 486, 508
+                effects += admit(self.state, request, grant, now)  # 300, 403, 437, 486, 508
             understand(message)  # 400, 420
             effects += HANDLERS[method](self.state, request, grant, now)
         except TurnError as error:
@@ -153,8 +156,7 @@ class Server:
 
     def regrant(self, session: Session, grant: Grant, now: int) -> list[Effect]:
         """Hold a session to limits and peers that have changed: its rate, and what it may reach."""
-        identity = session.identity
-        effects: list[Effect] = [InstallKey(session.flow, identity.username, identity.key, grant.limits.rate)]
+        effects: list[Effect] = [session.install_key(grant.limits)]
         permissions = session.allocation.permissions if session.allocation else {}
         for permission in permissions.values():
             reaches = grant.reaches(permission.ip)

@@ -16,6 +16,7 @@ from hairpin.turn.effects import (
     Disconnect,
     Effect,
     Forbid,
+    InstallKey,
     Notify,
     Reply,
     SessionView,
@@ -189,6 +190,11 @@ class Session(SessionView):
     def belongs_to(self, identity: Identity) -> bool:
         """Whether it is the session of this user."""
         return self.identity is identity or self.identity == identity  # mostly it is the same object
+
+    def install_key(self, limits: Limits) -> InstallKey:
+        """Have the packet path verify this user's requests, and hold the session to its rate."""
+        identity = self.identity
+        return InstallKey(self.flow, identity.username, identity.algorithm, identity.key, limits.rate)
 
     def notify(self, kind: str, *data: tuple[str, object]) -> Notify:
         """Tell of something that happened to this session."""

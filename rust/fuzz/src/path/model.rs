@@ -1,5 +1,6 @@
 //! What must become of a packet, by plain maps; and the few addresses of the world.
 
+use hairpin_proto::claim;
 use hairpin_proto::dtls_cookie::Cookies;
 use hairpin_proto::flow::{Family, Flow};
 use hairpin_proto::index::RelayIndex;
@@ -160,7 +161,7 @@ fn context() -> Context {
 
 /// Whom the key belongs to.
 pub fn credentials() -> Credentials {
-    Credentials { username: "user".into(), key: super::KEY.into() }
+    Credentials { username: "user".into(), algorithm: claim::MD5, key: super::KEY.into() }
 }
 
 /// A client by its number.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::integrity::Signature;
 use crate::writer::Writer;
 
 /// RFC 5769, section 2.1.
@@ -169,7 +170,7 @@ fn after_an_integrity_only_what_the_rfc_lets_stand_there_counts() {
         (message.attributes().map(|attribute| attribute.0).collect::<Vec<_>>(), message.has_integrity())
     };
     assert_eq!(codes(&[sha1, lifetime, unknown, sha1, sha256, lifetime]), (vec![0x0008, 0x001C], true));
-    assert_eq!(codes(&[lifetime, sha256, sha1, sha256, unknown]), (vec![0x000D, 0x001C], false));
+    assert_eq!(codes(&[lifetime, sha256, sha1, sha256, unknown]), (vec![0x000D, 0x001C], true));
     let bytes = raw(1, &[sha1, lifetime]);
     assert_eq!(Message::decode(&bytes[..]).unwrap().number(code::LIFETIME), None);
 }
@@ -185,6 +186,23 @@ fn an_integrity_of_another_size_is_there_but_never_right() {
     }
     let bytes = raw(1, &[]);
     assert!(!Message::decode(&bytes[..]).unwrap().verify(b""));
+}
+
+#[test]
+fn the_whole_of_a_sha256_integrity_proves_and_comes_before_sha1() {
+    let mut out = Vec::new();
+    assert!(Writer::new(&mut out, method::ALLOCATE, Kind::Request, &ID).finish(Some(Signature::Sha256(b"key")), true));
+    let whole = Message::decode(&out[..]).unwrap();
+    assert!(whole.verify(b"key") && !whole.verify(b"kez"));
+    let tag = whole.first(code::MESSAGE_INTEGRITY_SHA256).unwrap().to_vec();
+    for size in [16, 20, 24, 28] {
+        let bytes = raw(0x0003, &[(code::MESSAGE_INTEGRITY_SHA256, size, &tag[..usize::from(size)])]);
+        assert!(!Message::decode(&bytes[..]).unwrap().verify(b"key"), "{size}");
+    }
+    assert!(Writer::new(&mut out, method::ALLOCATE, Kind::Request, &ID).finish(Some(Signature::Sha1(b"key")), false));
+    out.extend([&[0, 0x1C, 0, 32][..], &[0; 32]].concat());
+    out[3] += 36;
+    assert!(!Message::decode(&out[..]).unwrap().verify(b"key"));
 }
 
 #[test]
