@@ -101,7 +101,7 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
     config = Config.load(file)
     assert config.turn.interfaces[0].bind == Address("0.0.0.0", 3478)
     assert config.turn.interfaces[0].external == Address("203.0.113.5", 3478)
-    assert config.turn.alternate == Address("203.0.113.9", 3478)
+    assert config.turn.alternate == (Address("203.0.113.9", 3478),)
     assert config.api.hooks == "http://127.0.0.1:8080/turn"
     assert config.api.token == SecretStr("t0ken")
     assert config.auth.static_auth_secret == (SecretStr("new"), SecretStr("old"))
@@ -219,6 +219,14 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
             "relay.external: 0.0.0.0 is every address: name the one that peers see",
         ),
         (UDP + '[relay]\nexternal = "203.0.113.5"', "relay.external: 203.0.113.5 needs an IPv4 address in relay.bind"),
+        (
+            '[turn]\nalternate = ["192.0.2.1:1", "192.0.2.2:1"]\n' + UDP,
+            "turn.alternate: has at most one IPv4 and one IPv6 address",
+        ),
+        (
+            '[turn]\nalternate_domain = "example.org"\n' + UDP,
+            "turn.alternate_domain: is the name of another server: add turn.alternate",
+        ),
         (UDP + '[relay]\nbind = "localhost"', "relay.bind[0]: 'localhost' is no IP address"),
         (UDP + '[relay]\nbind = "fe80::1%eth0"', "relay.bind[0]: 'fe80::1%eth0' is no IP address"),
         (UDP + "[limits]\npermissions = 0", "limits.permissions: must be greater than or equal to 1"),

@@ -198,17 +198,30 @@ def test_a_lapsed_block_leaves_nothing() -> None:
     assert set(world.server.state.blocked) == {"alice", "bob"}
 
 
+HERE, THERE = Address("203.0.113.1", 3478), Address("2001:db8::9", 3478)
+
+
+@pytest.mark.parametrize("algorithm", [None, 1, 2])
+@pytest.mark.parametrize("domain", [None, "other.example.org"])
 @pytest.mark.parametrize(
-    ("alternate", "code"), [(None, 508), (Address("203.0.113.1", 3478), 300), (Address("2001:db8::9", 3478), 508)]
+    ("alternate", "told"), [((), ()), ((HERE,), (HERE,)), ((THERE,), ()), ((THERE, HERE), (HERE, THERE))]
 )
-def test_draining(alternate: Address | None, code: int) -> None:
-    """RFC 8489, 10: 300 with an ALTERNATE-SERVER of the client's family, else 508; what lives goes on."""
-    world = World(replace(SETTINGS, alternate=alternate))
+def test_rfc8489_10_who_cannot_be_served_is_sent_elsewhere(
+    alternate: tuple[Address, ...], told: tuple[Address, ...], domain: str | None, algorithm: int | None
+) -> None:
+    """300, signed, with a server of the client's family first, else 508; what lives goes on.
+
+    The name in that server's certificate is told to those who sign with SHA-256.
+    """
+    world = World(replace(SETTINGS, alternate=alternate, alternate_domain=domain))
     world.allocate(1)
     world.server.draining = True
-    effects = world.allocate(2)
-    assert error(effects) == code
-    assert reply(effects).get(Attribute.ALTERNATE_SERVER) == (alternate if code == 300 else None)
+    chosen = () if algorithm is None else ((Attribute.PASSWORD_ALGORITHM, algorithm),)
+    (answer,) = only(world.ask(2, Method.ALLOCATE, UDP, *chosen), Reply)
+    (number, _), *more = (value for _, value in answer.attributes)
+    name = [domain] if told and domain and algorithm else []
+    assert (number, more) == (300 if told else 508, [*told, *name])
+    assert answer.key == identity("alice").key
     assert error(world.refresh(1)) is None
     assert list(world.server.sessions) == [1]
 

@@ -115,7 +115,7 @@ def _url(value: str) -> str:
 
 
 def _several(value: object) -> object:
-    return (value,) if isinstance(value, str | SecretStr) else value
+    return (value,) if isinstance(value, str | SecretStr | Address) else value
 
 
 def _webhook_secret(value: SecretStr) -> SecretStr:

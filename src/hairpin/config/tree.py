@@ -123,7 +123,8 @@ class Turn(Section):
 
     realm: Realm = "localhost"
     interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)]
-    alternate: AddressText | None = None
+    alternate: Annotated[tuple[AddressText, ...], Several] = ()
+    alternate_domain: Hostname | None = None
     discovery: bool = False  # of NAT behaviour (RFC 5780)
     mobility: bool = False  # of allocations (RFC 8016)
     mobility_users: tuple[Username, ...] = ()  # whose; none named: everyone's
@@ -137,6 +138,13 @@ class Turn(Section):
                     raise MisplacedError(
                         f"interfaces[{index}].bind", f"turn.interfaces[{number}] listens there already"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _one_alternate_a_family(self) -> Self:
+        by_family("alternate", [alternate.ip for alternate in self.alternate])
+        if self.alternate_domain and not self.alternate:
+            raise MisplacedError("alternate_domain", "is the name of another server: add turn.alternate")
         return self
 
     @property

@@ -95,6 +95,7 @@ def rules(config: Config, listening: Iterable[Listening]) -> Rules:
         ports=config.relay.ports,
         channel_last=0x7FFE if config.compat.rfc5766_channels else 0x4FFF,
         alternate=config.turn.alternate,
+        alternate_domain=config.turn.alternate_domain,
         mobility=config.turn.mobility,
         software=SOFTWARE,
     )

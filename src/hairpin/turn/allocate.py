@@ -7,7 +7,7 @@ admit ---> allocate ---> next_relay ---OpenRelay---> opened ---> next_relay, and
 """
 
 from hairpin.stun import Address, Attribute, Message, Request, Transport
-from hairpin.turn.effects import Attributes, Effect, Listen, OpenRelay
+from hairpin.turn.effects import Attributes, Effect, Listen, OpenRelay, Value
 from hairpin.turn.errors import (
     AddressFamilyNotSupported,
     AllocationMismatch,
@@ -22,6 +22,7 @@ from hairpin.turn.errors import (
 from hairpin.turn.grant import Grant
 from hairpin.turn.mobility import is_asked, make_mobile, require_mobility
 from hairpin.turn.reservation import redeem, require_reservable, reserve
+from hairpin.turn.settings import Settings
 from hairpin.turn.state import Allocation, Pending, Relay, Session, State
 
 UDP, TCP = 17, 6  # in REQUESTED-TRANSPORT (RFC 8656, section 18.8; RFC 6062, section 4.1)
@@ -39,7 +40,7 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
     if state.is_blocked(identity, now):
         raise Forbidden  # 403
     if state.draining:
-        raise elsewhere(state.settings.alternate, request.source)  # 300, 508
+        raise elsewhere(state.settings, request)  # 300, 508
     if session and session.belongs_to(identity):
         return []
     if 0 < limits.sessions <= len(state.sessions):
@@ -51,11 +52,19 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
     return [state.sessions[request.flow].install_key(limits), *replaced]
 
 
-def elsewhere(alternate: Address | None, client: Address) -> TurnError:
-    """Where a client should go that cannot be served here: ALTERNATE-SERVER has its family (RFC 8489, section 10)."""
-    if alternate and alternate.version == client.version:
-        return TryAlternate((Attribute.ALTERNATE_SERVER, alternate))
-    return InsufficientCapacity()
+def elsewhere(settings: Settings, request: Request) -> TurnError:
+    """Where a client should go that cannot be served here (RFC 8489, section 10): a server of its family, then the other.
+
+    The name in that server's certificate is for those who sign with SHA-256: others do not know the attribute.
+    """
+    version = request.source.version
+    servers = sorted(settings.alternate, key=lambda server: server.version != version)
+    if not servers or servers[0].version != version:
+        return InsufficientCapacity()
+    more: list[tuple[Attribute, Value]] = [(Attribute.ALTERNATE_SERVER, server) for server in servers]
+    if settings.alternate_domain and request.message.password_algorithm is not None:
+        more.append((Attribute.ALTERNATE_DOMAIN, settings.alternate_domain))
+    return TryAlternate(*more)
 
 
 def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:

@@ -30,6 +30,7 @@ class Settings:
     tcp: bool = False  # TCP relays, too (RFC 6062)
     ports: tuple[int, int] = (49152, 65535)
     channel_last: int = 0x4FFF
-    alternate: Address | None = None
+    alternate: tuple[Address, ...] = ()
+    alternate_domain: str | None = None
     mobility: bool = False
     software: str = "hairpin"
