@@ -10,7 +10,7 @@ from typing import Any, cast
 import client as codec
 from client import Answer, Attributes, Endpoint, build, long_term_key, mask, parse
 from hairpin._core import Options, Table
-from hairpin.auth import Authenticator, PasswordHook, SharedSecrets, StaticUsers
+from hairpin.auth import AccessTokens, Authenticator, PasswordHook, SharedSecrets, StaticUsers
 from hairpin.engine import Backend, Engine
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
@@ -22,6 +22,7 @@ from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
 
 SECOND = 10**9
 REALM = "hairpin.test"
+SERVER_NAME = "turn.test"
 RELAY_IP = "192.0.2.1"
 INTERFACE = (RELAY_IP, 3478)
 UDP, TCP = 0, 1  # listeners
@@ -67,9 +68,12 @@ class World:
         hooked: bool = True,
         secrets: Sequence[str] = ("shared",),
         static: Mapping[str, str] = STATIC,
+        token_keys: Mapping[str, bytes] | None = None,
         **limits: int,
     ) -> None:
-        options = Options(realm=REALM, nonce_secret=bytes(32), limiter_seed=1, relays=[(RELAY_IP, RELAY_IP)])
+        third_party = None if token_keys is None else SERVER_NAME
+        relays = [(RELAY_IP, RELAY_IP)]
+        options = Options(realm=REALM, nonce_secret=bytes(32), limiter_seed=1, relays=relays, third_party=third_party)
         self.table = Table(options, [(UDP, Address(*INTERFACE)), (TCP, Address(*INTERFACE))])
         self.table.now = 1000 * SECOND
         self.path = Stubborn(self.table)
@@ -79,11 +83,12 @@ class World:
         self.rules = Server(settings, lambda n: next(numbers) * 7919 % n)
         self.asked: list[str] = []
         self.answers: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
-        hook = PasswordHook(self.fetch, REALM, lambda: self.table.now / SECOND)
+        hook = PasswordHook(self.fetch, REALM, self.seconds)
         authenticator = Authenticator(
             StaticUsers(static, REALM),
-            SharedSecrets(secrets, REALM, lambda: self.table.now / SECOND),
+            SharedSecrets(secrets, REALM, self.seconds),
             hook if hooked else None,
+            token_keys and AccessTokens(token_keys, SERVER_NAME, self.seconds, lambda: self.table.now),
         )
         self.table.offer_anonymity(authenticator.anonymous)
         peers = Peers(Host(relays=((RELAY_IP, RELAY_IP),)), ["203.0.113.0/24"])
@@ -96,6 +101,10 @@ class World:
         self.engine.on_failure = fail
         self.engine.on_ended = lambda notify, counters: self.ended.append((notify, counters))
         self.engine.on_refused = self.note_refusal
+
+    def seconds(self) -> float:
+        """The time, for those who take it in Unix seconds too."""
+        return self.table.now / SECOND
 
     def note_refusal(self, request: Request, reason: str) -> None:
         """Why a login failed."""

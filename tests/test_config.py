@@ -224,6 +224,14 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
             "turn.alternate: has at most one IPv4 and one IPv6 address",
         ),
         (
+            UDP + '[auth.oauth_keys]\nnorth = "MDEyMzQ1Njc4OTAxMjM0NQ=="',
+            "auth.oauth_keys: needs turn.server_name, the name that access tokens are made for",
+        ),
+        (
+            UDP + '[auth.oauth_keys]\nnorth = "MDEyMzQ1Njc4OTAxMjM0NQ"',
+            "auth.oauth_keys.north: must be the base64 of 16 or 32 random bytes",
+        ),
+        (
             '[turn]\nalternate_domain = "example.org"\n' + UDP,
             "turn.alternate_domain: is the name of another server: add turn.alternate",
         ),

@@ -74,6 +74,7 @@ class Attribute(IntEnum):
     EVEN_PORT = 0x0018
     REQUESTED_TRANSPORT = 0x0019
     DONT_FRAGMENT = 0x001A
+    ACCESS_TOKEN = 0x001B
     MESSAGE_INTEGRITY_SHA256 = 0x001C
     PASSWORD_ALGORITHM = 0x001D
     USERHASH = 0x001E
@@ -92,6 +93,7 @@ class Attribute(IntEnum):
     FINGERPRINT = 0x8028
     RESPONSE_ORIGIN = 0x802B
     OTHER_ADDRESS = 0x802C
+    THIRD_PARTY_AUTHORIZATION = 0x802E
     MOBILITY_TICKET = 0x8030
 
 class Reach(IntEnum):
@@ -163,6 +165,8 @@ class Message:
     def userhash(self) -> bytes | None: ...
     @property
     def password_algorithm(self) -> int | None: ...
+    @property
+    def access_token(self) -> bytes | None: ...
     @property
     def realm(self) -> str | None: ...
     @property
@@ -301,7 +305,7 @@ class Options:
     """What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers.
 
     `squares` are listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780);
-    `classic` answers RFC 3489's Binding.
+    `classic` answers RFC 3489's Binding; `third_party` is the name that access tokens are made for (RFC 7635).
     """
 
     def __new__(
@@ -314,6 +318,7 @@ class Options:
         closed: Sequence[Address] = ...,
         squares: Sequence[Sequence[tuple[int, Address]]] = ...,
         classic: bool = ...,
+        third_party: str | None = ...,
     ) -> Options: ...
 
 @final

@@ -1,13 +1,19 @@
 """DELETE over the real API, the rest of a port, and settings that are read again."""
 
+import os
 import socket
+import time
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from client import Client, TurnError
+import client as codec
+from client import Client, TurnError, build
+from hairpin import Config
 from running import EVERYWHERE, Running, configuration, running
+from sealing import seal
 
 FIRST, LAST = 31000, 31005  # outside of what the kernel gives to others
 
@@ -154,6 +160,32 @@ def test_rfc8489_9_2_the_offer_of_anonymity_follows_the_settings(server: Running
         server.call(lambda: server.server.reload(configuration(*EVERYWHERE, **auth)))
         assert live.refresh(700) == 700, "by way of a 438"
         assert live.nonce.startswith(b"obMatJos2gAAA")
+
+
+def test_rfc7635_keys_of_access_tokens_are_read_again() -> None:
+    """A token of a new key lets in, one of an old key no longer does, and its session goes on."""
+    name, keys = "turn.hairpin.test", {kid: os.urandom(32) for kid in ("old", "new")}
+
+    def settings(kid: str) -> Config:
+        table: dict[str, Any] = {"auth": {"oauth_keys": {kid: b64encode(keys[kid]).decode()}}}
+        return configuration(("udp", "127.0.0.1:0"), turn={"server_name": name}, **table)
+
+    def allocate(client: Client, kid: str) -> int:
+        challenge = client.exchange(build(codec.ALLOCATE, os.urandom(12), [(codec.TRANSPORT, codec.UDP_RELAY)]))
+        assert challenge.get(codec.THIRD_PARTY_AUTHORIZATION) == name.encode()
+        client.learn(challenge)
+        client.user, client.key = kid, os.urandom(20)
+        token = (codec.ACCESS_TOKEN, seal(keys[kid], name, client.key, time.time(), 3600))
+        return client.exchange(client.sign(codec.ALLOCATE, [(codec.TRANSPORT, codec.UDP_RELAY), token])).error
+
+    with running(settings("old")) as server, server.client(allocate=False) as live:
+        assert allocate(live, "old") == 0
+        server.call(lambda: server.server.reload(settings("new")))
+        for kid, error in (("old", 401), ("new", 0)):
+            with server.client(allocate=False) as client:
+                assert allocate(client, kid) == error
+        assert live.refresh(700) == 700
+        assert live.refresh(0) == 0
 
 
 def test_limits_read_again(server: Running) -> None:

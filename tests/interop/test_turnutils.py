@@ -4,11 +4,13 @@ import re
 import socket
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from running import configuration, running
 from serving import PASSWORD, USER, Serving, free_port
 
 MESSAGES = 20
@@ -56,6 +58,14 @@ def start(uclient: Path, server: Serving, *options: str, password: str = PASSWOR
     fixed = ["-u", USER, "-w", password, "-p", str(port), "-n", str(MESSAGES), "-z", "20"]
     command: list[str | Path] = [uclient, *fixed, *options, (server.address6 if "-x" in options else server.address)[0]]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+# The keys that uclient makes tokens with, of which AES takes the first bytes.
+OAUTH_KEYS = {
+    "north": b64encode(b"01234567890123456789012345678901"),
+    "union": b64encode(b"1234567890123456"),
+    "oldempire": b64encode(b"12345678901234567890123456789012"),
+}
 
 
 def end(run: subprocess.Popen[str]) -> str:
@@ -163,3 +173,24 @@ def test_wrong_password_gets_no_allocation(uclient: Path, echo: int, server: Ser
     assert run.returncode != 0, output
     assert "Cannot complete Allocation" in output
     assert "success" not in output
+
+
+@pytest.mark.parametrize("option", [[], ["-t"]], ids=["udp", "tcp"])
+def test_rfc7635_tokens_that_uclient_makes_are_taken(uclient: Path, echo: int, option: list[str]) -> None:
+    """With -J it draws one of three keys for each Allocate and Refresh, and seals a token with it; nothing is lost."""
+    tables: dict[str, dict[str, object]] = {
+        "turn": {"server_name": "turn.hairpin.test"},
+        "auth": {"static_credentials": {}, "oauth_keys": {kid: key.decode() for kid, key in OAUTH_KEYS.items()}},
+        "compat": {"rfc5766_channels": True},
+    }
+    port = free_port()
+    binds = [(transport, f"127.0.0.1:{port}") for transport in ("udp", "tcp")]
+    with running(configuration(*binds, **tables)) as server:
+        peer = ["-e", "127.0.0.1", "-r", str(echo), "-p", str(port), "-n", str(MESSAGES), "-z", "20", "-c"]
+        command: list[str | Path] = [uclient, "-J", "-m", "20", *peer, *option, "127.0.0.1"]
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        output = end(run)
+        users = {session["username"] for session in server.ask("GET", "/session")[1]}
+    totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
+    assert totals[-1:] == [(str(20 * MESSAGES),) * 2], output
+    assert users <= OAUTH_KEYS.keys()

@@ -12,7 +12,7 @@ from driving import ALLOCATE, Caller, World
 from hairpin._core import Options, Table
 from hairpin.auth import long_term_key
 from hairpin.auth.keys import SHA256, userhash
-from hairpin.server.assembly import LONGEST_REALM
+from hairpin.server.assembly import CHALLENGE_ROOM
 from hairpin.stun import Address, DecodeError, Message
 
 USER, EXAMPLE, PASSWORD = "マトリックス", "example.org", "TheMatrIX"
@@ -85,28 +85,31 @@ def test_rfc8489_7_an_answer_has_a_fingerprint_if_the_request_had_one(
     Message.decode(answer.raw)
 
 
-def answered(realm: str, message: bytes, source: Address) -> bytes | None:
-    """What a server of that realm says to a stranger."""
-    options = Options(realm=realm, nonce_secret=bytes(32), limiter_seed=1, relays=[])
+def answered(realm: str, message: bytes, source: Address, name: str | None) -> bytes | None:
+    """What a server of that realm, and of that name for access tokens, says to a stranger."""
+    options = Options(realm=realm, nonce_secret=bytes(32), limiter_seed=1, relays=[], third_party=name)
     sent = Table(options, [(0, Address("192.0.2.1", 3478))]).from_client(0, source, message)
     return sent[0][2] if sent else None
 
 
+@pytest.mark.parametrize("name", [None, "turn.example.org"])
 @pytest.mark.parametrize(("ip", "headers"), [("198.51.100.1", 28), ("2001:db8::1", 48)])
 @pytest.mark.parametrize("size", range(1, 128))
-def test_a_stranger_gets_three_times_what_he_sent_at_most(size: int, ip: str, headers: int) -> None:
+def test_a_stranger_gets_three_times_what_he_sent_at_most(size: int, ip: str, headers: int, name: str | None) -> None:
     """IP and UDP headers counted in: the reason phrase goes first; what is too large all the same is not sent.
 
     It is never sent without PASSWORD-ALGORITHMS: that would be a bid-down whose cause is the server.
     """
     shortest = build(codec.ALLOCATE, bytes(12), ALLOCATE)
     assert len(shortest) == 28
-    answer = answered("r" * size, shortest, Address(ip, 1000))
-    assert answer is not None or size > LONGEST_REALM
+    answer = answered("r" * size, shortest, Address(ip, 1000), name)
+    room = CHALLENGE_ROOM - 4 - (20 if name else 0)
+    assert answer is not None or size > room
     if headers == 28:
-        assert (answer is not None) == (size <= LONGEST_REALM)
+        assert (answer is not None) == (size <= room)
     if answer is not None:
         assert len(answer) + headers <= 3 * (len(shortest) + headers)
         parsed = codec.parse(answer)
         assert parsed.get(codec.PASSWORD_ALGORITHMS)
         assert parsed.get(codec.REALM) == b"r" * size
+        assert parsed.get(codec.THIRD_PARTY_AUTHORIZATION) == (name.encode() if name else None)

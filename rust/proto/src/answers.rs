@@ -44,12 +44,18 @@ impl<S> Table<S> {
             Refusal::StaleNonce => (438, "Stale Nonce"),
         };
         let nonce = self.context.nonces.mint(at.five_tuple.client, now);
+        let third_party = self.context.third_party.as_deref();
         let fresh = [
             (code::REALM, Value::Text(&self.context.realm)),
             (code::NONCE, Value::Text(std::str::from_utf8(&nonce).unwrap_or_default())),
             (code::PASSWORD_ALGORITHMS, Value::Bytes(&claim::OFFER)),
+            (code::THIRD_PARTY_AUTHORIZATION, Value::Text(third_party.unwrap_or_default())),
         ];
-        let attributes = if refusal == Refusal::BadRequest { &fresh[..0] } else { &fresh[..] };
+        let attributes = match refusal {
+            Refusal::BadRequest => &fresh[..0],
+            _ if third_party.is_none() => &fresh[..3],
+            _ => &fresh[..],
+        };
         [reason, ""].iter().any(|reason| {
             error(message, number, reason, attributes, scratch);
             proportionate(at, message, scratch)

@@ -117,6 +117,7 @@ attributes! {
     (EVEN_PORT, 0x0018, Wire::Bit, "An even relay port is wanted; 1: and the next one reserved."),
     (REQUESTED_TRANSPORT, 0x0019, Wire::First8, "The protocol wanted between relay and peers: 17 is UDP."),
     (DONT_FRAGMENT, 0x001A, Wire::Exactly(0), "The datagram shall not be cut into fragments."),
+    (ACCESS_TOKEN, 0x001B, Wire::Bytes, "What a third party authorizes the client with."),
     (MESSAGE_INTEGRITY_SHA256, 0x001C, Wire::IntegritySha256, "HMAC-SHA256 of the message up to here."),
     (PASSWORD_ALGORITHM, 0x001D, Wire::Algorithm, "The algorithm of the key that the message is signed with."),
     (USERHASH, 0x001E, Wire::Exactly(32), "SHA-256 of the user name and the realm, instead of USERNAME."),
@@ -135,6 +136,7 @@ attributes! {
     (FINGERPRINT, 0x8028, Wire::Fingerprint, "CRC-32 of the message up to here."),
     (RESPONSE_ORIGIN, 0x802B, Wire::Address, "The address of the server that the answer left from."),
     (OTHER_ADDRESS, 0x802C, Wire::Address, "The server's address with both the IP and the port changed."),
+    (THIRD_PARTY_AUTHORIZATION, 0x802E, DOMAIN, "The name that access tokens for this server are made for."),
     (MOBILITY_TICKET, 0x8030, Wire::Bytes, "What a client shows that comes from another address; empty: one is wanted."),
 }
 

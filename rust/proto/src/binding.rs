@@ -225,6 +225,7 @@ mod tests {
             Arc::new(Context {
                 index: RelayIndex::new(&[]),
                 realm: "realm".into(),
+                third_party: None,
                 nonces: Nonces::new([0; 32]),
                 cookies: Cookies::new([0; 32]),
                 closed: Vec::new(),

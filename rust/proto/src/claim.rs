@@ -33,9 +33,11 @@ pub struct Claim<'a> {
     pub nonce: &'a str,
     /// What the key is made with; None where somebody between bids down, or the client asks for what we do not have.
     pub algorithm: Option<u16>,
+    /// It brings an ACCESS-TOKEN, and is signed with the key in that (RFC 7635, section 4).
+    pub token: bool,
 }
 
-const PARTS: [u16; 7] = [
+const PARTS: [u16; 8] = [
     code::USERNAME,
     code::USERHASH,
     code::REALM,
@@ -43,6 +45,7 @@ const PARTS: [u16; 7] = [
     code::PASSWORD_ALGORITHM,
     code::PASSWORD_ALGORITHMS,
     code::MESSAGE_INTEGRITY_SHA256,
+    code::ACCESS_TOKEN,
 ];
 
 impl<'a> Claim<'a> {
@@ -57,7 +60,7 @@ impl<'a> Claim<'a> {
                 parts[place].get_or_insert(value);
             }
         }
-        let [name, hash, realm, nonce, algorithm, algorithms, integrity] = parts;
+        let [name, hash, realm, nonce, algorithm, algorithms, integrity, token] = parts;
         if integrity.is_some() && read(code::MESSAGE_INTEGRITY_SHA256, integrity).is_none() {
             return Err(Refusal::BadRequest); // section 14.6
         }
@@ -65,19 +68,19 @@ impl<'a> Claim<'a> {
         let hash = || hash.filter(|hash| hash.len() == 32).map(Claimant::Hash);
         match (name.or_else(hash), text(code::REALM, realm), text(code::NONCE, nonce)) {
             (Some(claimant), Some(realm), Some(nonce)) => {
-                Ok(Self { claimant, realm, nonce, algorithm: chosen(algorithm, algorithms) })
+                Ok(Self { claimant, realm, nonce, algorithm: chosen(algorithm, algorithms), token: token.is_some() })
             }
             _ => Err(Refusal::BadRequest),
         }
     }
 
-    /// Whether it claims to come from this user, with a key of the algorithm that is known.
+    /// Whether it claims to come from this user, with the key that is known: of its algorithm, and not of a new token.
     pub fn is_of(&self, credentials: &Credentials) -> bool {
         let same = match self.claimant {
             Claimant::Name(name) => name == &*credentials.username,
             Claimant::Hash(hash) => hash == userhash(&credentials.username, self.realm),
         };
-        same && self.algorithm == Some(credentials.algorithm)
+        same && self.algorithm == Some(credentials.algorithm) && !self.token
     }
 }
 

@@ -96,6 +96,7 @@ mod tests {
         let context = Context {
             index: RelayIndex::new(&[]),
             realm: "realm".into(),
+            third_party: None,
             nonces: Nonces::new([0; 32]),
             cookies: Cookies::new([0; 32]),
             closed: Vec::new(),

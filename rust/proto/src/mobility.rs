@@ -106,6 +106,7 @@ mod tests {
         Arc::new(Context {
             index: RelayIndex::new(&[(ip, ip)]),
             realm: "realm".into(),
+            third_party: None,
             nonces: Nonces::new([0; 32]),
             cookies: Cookies::new([0; 32]),
             closed: Vec::new(),

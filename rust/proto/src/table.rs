@@ -25,6 +25,8 @@ pub struct Context {
     pub index: RelayIndex,
     /// REALM.
     pub realm: Box<str>,
+    /// THIRD-PARTY-AUTHORIZATION, where access tokens are taken (RFC 7635).
+    pub third_party: Option<Box<str>>,
     /// Signs and checks NONCE.
     pub nonces: Nonces,
     /// Signs and checks the cookies of DTLS.

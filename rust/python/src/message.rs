@@ -142,6 +142,11 @@ impl Message {
     }
 
     #[getter]
+    fn access_token<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.0.first(code::ACCESS_TOKEN).map(|token| PyBytes::new(py, token))
+    }
+
+    #[getter]
     fn realm(&self) -> Option<&str> {
         self.0.text(code::REALM)
     }

@@ -15,7 +15,8 @@ use pyo3::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 
 /// What the packet path must know: `relays` pairs bind IPs with announced IPs, `closed` are never peers, `squares` are
-/// listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780); `classic` answers RFC 3489's Binding.
+/// listeners, by number and announced address, on A1:P1, A1:P2, A2:P1 and A2:P2 (RFC 5780); `classic` answers RFC 3489's Binding;
+/// `third_party` is the name that access tokens are made for (RFC 7635).
 #[pyclass(frozen, module = "hairpin._core")]
 #[derive(Clone)]
 pub struct Options {
@@ -26,12 +27,15 @@ pub struct Options {
     closed: Vec<SocketAddr>,
     squares: Vec<[(u16, SocketAddr); 4]>,
     classic: bool,
+    third_party: Option<String>,
 }
 
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (*, realm, nonce_secret, limiter_seed, relays, closed=Vec::new(), squares=Vec::new(), classic=false))]
+    #[pyo3(signature = (*, realm, nonce_secret, limiter_seed, relays, closed=Vec::new(), squares=Vec::new(), classic=false,
+        third_party=None))]
+    #[expect(clippy::too_many_arguments, reason = "Python names them")]
     fn new(
         realm: String,
         nonce_secret: [u8; 32],
@@ -40,6 +44,7 @@ impl Options {
         closed: Vec<Address>,
         squares: Vec<[(u16, Address); 4]>,
         classic: bool,
+        third_party: Option<String>,
     ) -> PyResult<Self> {
         let relays = relays.iter().map(|(bind, external)| Ok((parse_ip(bind)?, parse_ip(external)?)));
         Ok(Self {
@@ -50,6 +55,7 @@ impl Options {
             closed: closed.into_iter().map(|address| address.0).collect(),
             squares: squares.iter().map(|square| square.map(|(listener, address)| (listener, address.0))).collect(),
             classic,
+            third_party,
         })
     }
 }
@@ -63,6 +69,7 @@ impl Options {
         Context {
             index,
             realm: self.realm.as_str().into(),
+            third_party: self.third_party.as_deref().map(Into::into),
             nonces: Nonces::new(self.nonce_secret),
             cookies: Cookies::new(self.nonce_secret),
             closed: bound.into_iter().chain(announced).collect(),

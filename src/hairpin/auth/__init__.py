@@ -7,8 +7,10 @@ from hairpin.auth.keys import long_term_key, opaque_string
 from hairpin.auth.result import Answer, Asker, Credentials, Refusal
 from hairpin.auth.secret import SharedSecrets, mint
 from hairpin.auth.static import StaticUsers
+from hairpin.auth.tokens import AccessTokens
 
 __all__ = [
+    "AccessTokens",
     "Answer",
     "Asker",
     "Authenticator",

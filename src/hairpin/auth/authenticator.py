@@ -1,4 +1,4 @@
-"""Who decides about a user name: the static users, else the shared secrets, else the hook; never one after another."""
+"""Who decides about a user: a token, else the static users, the shared secrets, the hook; never one after another."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from hairpin.auth.hook import PasswordHook
 from hairpin.auth.result import Answer, Asker, Refusal
 from hairpin.auth.secret import SharedSecrets
 from hairpin.auth.static import StaticUsers
+from hairpin.auth.tokens import AccessTokens
 from hairpin.stun import Message, Method
 
 
@@ -17,15 +18,18 @@ class Authenticator:
     static: StaticUsers
     secrets: SharedSecrets
     hook: PasswordHook | None = None
+    tokens: AccessTokens | None = None
 
     @property
     def anonymous(self) -> bool:
         """Whether users may be named by USERHASH: where all are static ones, for only they can be found by it."""
-        return bool(self.static) and not self.secrets and self.hook is None
+        return bool(self.static) and not (self.secrets or self.hook or self.tokens)
 
     def find(self, message: Message, asker: Asker) -> Answer | Awaitable[Answer]:
         """Credentials or a refusal, at once unless the hook must be asked; expiry and hooks count for Allocate only."""
         username, allocate = message.username, message.method == Method.ALLOCATE
+        if self.tokens is not None and message.access_token is not None:
+            return self.tokens.find(username or "", message.access_token)
         if username is None:
             return self._find_hash(message.userhash) or Refusal("no such user")
         found = self.static.find(username) or self.secrets.find(username, expires=allocate)

@@ -35,6 +35,17 @@ def webhook_key(text: str) -> bytes:
     return key
 
 
+def token_key(text: str) -> bytes:
+    """The key of access tokens: base64 of 16 bytes (AES-128-GCM) or 32 (AES-256-GCM)."""
+    try:
+        key = b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) not in (16, 32):
+        raise ValueError("must be the base64 of 16 or 32 random bytes")
+    return key
+
+
 def overlap(one: Address, other: Address) -> bool:
     """Whether two sockets of one transport could not listen on both (port 0 is always a free one)."""
     if one.port != other.port or one.port == 0 or one.version != other.version:
@@ -128,6 +139,11 @@ def _password(value: SecretStr) -> SecretStr:
     return value
 
 
+def _token_key(value: SecretStr) -> SecretStr:
+    token_key(value.get_secret_value())
+    return value
+
+
 def _username(value: str) -> str:
     if not 1 <= len(value.encode()) <= USERNAME_BYTES:
         raise ValueError(f"a user name has 1 to {USERNAME_BYTES} bytes")
@@ -166,6 +182,7 @@ Url = Annotated[str, AfterValidator(_url)]
 Token = Annotated[SecretStr, AfterValidator(_token)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+TokenKey = Annotated[SecretStr, AfterValidator(_token_key)]
 Username = Annotated[str, AfterValidator(_username)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
 Ports = Annotated[tuple[int, int], BeforeValidator(_ports), AfterValidator(_ports_in_order)]

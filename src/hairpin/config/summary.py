@@ -60,9 +60,12 @@ def _letting_in(config: Config) -> Iterator[str]:
     if auth.static_auth_secret:
         secrets = auth.static_auth_secret
         yield f"Lets in credentials made from {len(secrets)} shared {_plural('secret', secrets)}."
+    if auth.oauth_keys:
+        keys = _plural("key", auth.oauth_keys)
+        yield f"Lets in access tokens for {config.turn.server_name}, made with {len(auth.oauth_keys)} shared {keys}."
     if hooks:
         yield f"Asks {hooks}/password about other users."
-    if not (auth.static_credentials or auth.static_auth_secret or hooks):
+    if not (auth.static_credentials or auth.static_auth_secret or auth.oauth_keys or hooks):
         yield "Lets in nobody: set auth.static_credentials, auth.static_auth_secret or api.hooks."
 
 

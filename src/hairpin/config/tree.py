@@ -22,6 +22,7 @@ from hairpin.config.fields import (
     Secret,
     Several,
     Token,
+    TokenKey,
     Url,
     Username,
     WebhookSecret,
@@ -122,6 +123,7 @@ class Turn(Section):
     """The STUN and TURN side."""
 
     realm: Realm = "localhost"
+    server_name: Hostname | None = None  # that access tokens are made for (RFC 7635)
     interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)]
     alternate: Annotated[tuple[AddressText, ...], Several] = ()
     alternate_domain: Hostname | None = None
@@ -198,6 +200,7 @@ class Auth(Section):
 
     static_credentials: dict[Username, Password] = {}
     static_auth_secret: Annotated[tuple[Secret, ...], Several] = ()
+    oauth_keys: dict[Username, TokenKey] = {}  # by the user name that clients give with an access token (RFC 7635)
 
 
 class Relay(Section):
@@ -279,6 +282,12 @@ class Config(Section):
         for index, interface in enumerate(self.turn.interfaces):
             if interface.carrier == Transport.TCP and overlap(interface.bind, self.api.bind):
                 raise MisplacedError("api.bind", f"turn.interfaces[{index}] listens there already")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_have_a_name(self) -> Self:
+        if self.auth.oauth_keys and not self.turn.server_name:
+            raise MisplacedError("auth.oauth_keys", "needs turn.server_name, the name that access tokens are made for")
         return self
 
     @classmethod

@@ -159,9 +159,10 @@ class Engine:
         if session and request.verified:  # without one it has ended meanwhile, and this is a stranger's
             self._judge(request, session.identity, now)
             return
-        if request.message.method == Method.CONNECTION_BIND:
+        message = request.message
+        if message.method == Method.CONNECTION_BIND:
             session = session or self.rules.binds(request)
-        if session and session.identity.username == request.message.username:
+        if session and session.identity.username == message.username and message.access_token is None:
             # Sent before the packet path had the key, or with a key of the other password algorithm.
             answer: Answer | Awaitable[Answer] = Credentials((session.identity,))
         else:

@@ -12,8 +12,9 @@ from itertools import chain, repeat
 from struct import Struct
 
 from hairpin._core import Core, Listener, Options
-from hairpin.auth import Authenticator, Entrance, PasswordHook, SharedSecrets, StaticUsers
+from hairpin.auth import AccessTokens, Authenticator, Entrance, PasswordHook, SharedSecrets, StaticUsers
 from hairpin.config import Config, ConfigError, relays_for
+from hairpin.config.fields import token_key
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
 from hairpin.server.certificates import certificates
@@ -26,7 +27,8 @@ from hairpin.version import __version__
 SOFTWARE = f"hairpin/{__version__}"
 LISTENER_BUFFER = 4 << 20  # what `rust/io/src/sockets.rs` asks for
 DESCRIPTORS_BESIDE_RELAYS = 64
-LONGEST_REALM = 56  # of which a 401 to the shortest Allocate, 28 bytes over IPv4, has room
+# Bytes for REALM and THIRD-PARTY-AUTHORIZATION in a 401 to the shortest Allocate, 28 bytes over IPv4 (decision 14).
+CHALLENGE_ROOM = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def bind(config: Config, workers: int, api: Address) -> Core:
         closed=[api, *_announced(config)],
         squares=[[_corner(config, index) for index in square] for square in config.turn.squares],
         classic=config.compat.rfc3489,
+        third_party=config.turn.server_name,
     )
     listeners = [
         Listener(interface.carrier, interface.bind, shown, interface.plain_tcp, _networks(interface.proxy_from))
@@ -142,20 +145,26 @@ def authenticator(config: Config, hook: PasswordHook | None) -> Authenticator:
     realm = config.turn.realm
     static = {name: password.get_secret_value() for name, password in config.auth.static_credentials.items()}
     shared = [secret.get_secret_value() for secret in config.auth.static_auth_secret]
-    return Authenticator(StaticUsers(static, realm), SharedSecrets(shared, realm, time.time), hook)
+    return Authenticator(StaticUsers(static, realm), SharedSecrets(shared, realm, time.time), hook, _tokens(config))
+
+
+def _tokens(config: Config) -> AccessTokens | None:
+    keys = {kid: token_key(key.get_secret_value()) for kid, key in config.auth.oauth_keys.items()}
+    name = config.turn.server_name  # of the settings that the server started with: it is told in 401s
+    return AccessTokens(keys, name, time.time, time.monotonic_ns) if keys and name else None
 
 
 def warnings(config: Config, core: Core, descriptors: int) -> list[str]:
     """What the operator should know, said once at start."""
     auth, found = config.auth, []
-    if not (auth.static_credentials or auth.static_auth_secret or config.api.hooks):
+    if not (auth.static_credentials or auth.static_auth_secret or auth.oauth_keys or config.api.hooks):
         found.append("Nobody can allocate: set auth.static_credentials, auth.static_auth_secret or api.hooks.")
     if config.api.allow_unauthenticated and not config.api.token:
         found.append("The API is open to everyone who reaches it (api.allow_unauthenticated).")
-    if len(config.turn.realm) > LONGEST_REALM:
+    if not _challenge_fits(config):
         found.append(
-            f"turn.realm has more than {LONGEST_REALM} characters: over UDP, a client whose first request is short "
-            f"gets no answer, since that may be three times as large at most."
+            "turn.realm is too long (with turn.server_name, where that is set): over UDP, a client whose first request "
+            "is short gets no answer, since that may be three times as large at most."
         )
     needed = _relays(config) + DESCRIPTORS_BESIDE_RELAYS
     if descriptors < needed:
@@ -167,6 +176,11 @@ def warnings(config: Config, core: Core, descriptors: int) -> list[str]:
             f"raise net.core.rmem_max, or bursts are lost."
         )
     return found
+
+
+def _challenge_fits(config: Config) -> bool:
+    texts = [config.turn.realm, *([config.turn.server_name] if config.turn.server_name else [])]
+    return sum(4 + len(text) + -len(text) % 4 for text in texts) <= CHALLENGE_ROOM
 
 
 class Timers:

@@ -53,7 +53,7 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
 
 
 def elsewhere(settings: Settings, request: Request) -> TurnError:
-    """Where a client should go that cannot be served here (RFC 8489, section 10): a server of its family, then the other.
+    """Where a client should go that is not served here (RFC 8489, section 10): a server of its family, then the other.
 
     The name in that server's certificate is for those who sign with SHA-256: others do not know the attribute.
     """

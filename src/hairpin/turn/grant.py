@@ -18,7 +18,8 @@ MD5 = 1  # of the password algorithms (RFC 8489, section 18.5.1)
 class Identity:
     """Who proved what: `user` is the name that quotas count, `key` the long-term key (RFC 8489, section 9.2.2).
 
-    A client may choose the `algorithm` of the key anew with each request: that makes it no other user.
+    A client may choose the `algorithm` of the key anew with each request: that makes it no other user. `until` is set
+    where a third party authorized it (RFC 7635): the key came with that, and is good until then, on CLOCK_MONOTONIC.
     """
 
     username: str
@@ -26,6 +27,7 @@ class Identity:
     password: str = field(repr=False)
     key: bytes = field(repr=False, compare=False)
     algorithm: int = field(default=MD5, compare=False)
+    until: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,16 +95,15 @@ class Server:
         message, method = request.message, request.message.method
         effects: list[Effect] = []
         if session and session.belongs_to(grant.identity):
-            if session.identity.key != grant.identity.key:  # the other password algorithm
-                session.identity = grant.identity
-                effects.append(session.install_key(grant.limits))
+            if session.identity.key != grant.identity.key:
+                effects.append(session.rekey(grant.identity, grant.limits))
             again = session.repeat(message, now)
             if again is not None:
                 return effects + again
         try:
             if method == ALLOCATE:
                 effects += admit(self.state, request, grant, now)  # 300, 403, 437, 486, 508
-            understand(message)  # 400, 420
+            understand(message, grant)  # 400, 420
             effects += HANDLERS[method](self.state, request, grant, now)
         except TurnError as error:
             effects.append(self._refuse(request, grant, error, now))
@@ -203,9 +202,12 @@ def at_home(request: Request, flow: int) -> Request:
     return Request(flow, request.message, *where, request.verified)
 
 
-def understand(message: Message) -> None:
+def understand(message: Message, grant: Grant) -> None:
     """Refuse what we do not know or cannot read, before any rule looks at it (RFC 8489, section 6.3.1)."""
-    if message.unknown:
-        raise UnknownAttribute((Attribute.UNKNOWN_ATTRIBUTES, message.unknown[:UNKNOWN_CODES]))  # 420
+    unknown = message.unknown
+    if grant.identity.until is None and message.access_token is not None:
+        unknown += (int(Attribute.ACCESS_TOKEN),)  # no token was looked at: they are not taken here (RFC 7635)
+    if unknown:
+        raise UnknownAttribute((Attribute.UNKNOWN_ATTRIBUTES, unknown[:UNKNOWN_CODES]))  # 420
     if message.malformed:
         raise BadRequest  # 400

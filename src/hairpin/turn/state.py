@@ -5,7 +5,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hairpin.stun import Address, Message, Method, Reach, Request
 from hairpin.turn.deadlines import Deadlines
@@ -188,13 +188,21 @@ class Session(SessionView):
     away: bool = False  # its connection is over: it will be there at once
 
     def belongs_to(self, identity: Identity) -> bool:
-        """Whether it is the session of this user."""
-        return self.identity is identity or self.identity == identity  # mostly it is the same object
+        """Whether it is the session of this user. A token says that one may, not who one is: any of them will do."""
+        mine = self.identity
+        if mine is identity or mine == identity:  # mostly it is the same object
+            return True
+        return mine.until is not None and identity.until is not None
 
     def install_key(self, limits: Limits) -> InstallKey:
         """Have the packet path verify this user's requests, and hold the session to its rate."""
         identity = self.identity
         return InstallKey(self.flow, identity.username, identity.algorithm, identity.key, limits.rate)
+
+    def rekey(self, identity: Identity, limits: Limits) -> InstallKey:
+        """The user goes on with another key: of the other algorithm, or of a new token. Quotas count it as before."""
+        self.identity = replace(identity, user=self.identity.user)
+        return self.install_key(limits)
 
     def notify(self, kind: str, *data: tuple[str, object]) -> Notify:
         """Tell of something that happened to this session."""
@@ -239,9 +247,8 @@ class Session(SessionView):
         """The LIFETIME granted for one asked for, in seconds, and when it is over (RFC 8656, sections 7.2 and 8.2)."""
         seconds = min(max(asked or 0, DEFAULT_LIFETIME), limits.lifetime_max)
         expires = now + seconds * SECOND
-        if self.ends is None or expires <= self.ends:
-            return seconds, expires
-        return max(1, (self.ends - now) // SECOND), self.ends
+        end = min((end for end in (self.ends, self.identity.until) if end is not None), default=expires)
+        return (seconds, expires) if expires <= end else (max(1, (end - now) // SECOND), end)
 
     def deadline(self) -> int:
         """When the next thing of this session lapses."""

@@ -149,6 +149,7 @@ fn context() -> Context {
     Context {
         index: RelayIndex::new(&relays),
         realm: "realm".into(),
+        third_party: None,
         nonces: Nonces::new([9; 32]),
         cookies: Cookies::new([9; 32]),
         closed: vec![LISTENER],

@@ -264,7 +264,7 @@ fn an_indication_gives_its_peer_and_payload() {
         &[peer][..],
         &[data],
         &[peer, data, (0x001A, 4, b"what")],
-        &[peer, data, (0x001B, 0, b"")],
+        &[peer, data, (0x7777, 0, b"")],
         &[peer, data, (0x000D, 0, b"")],
         &[peer, (0x0012, 4, b"\0\x01\0\0"), data],
     ] {
