@@ -155,8 +155,9 @@ def test_every_message_returns_to_a_client_that_moved(
     uclient: Path, echo: int, server: Serving, transport: str
 ) -> None:
     """RFC 8016 (-M): five clients allocate, come from another port by their tickets, and lose nothing."""
-    fixed = ["-M", "-m", "5", "-e", "127.0.0.1", "-r", str(echo)] + ["-t"] * (transport == "tcp")
-    for run in [start(uclient, server, *fixed, *options) for options in ((), ("-s",))]:
+    fixed = ["-c", "-M", "-m", "5", "-e", "127.0.0.1", "-r", str(echo)] + ["-t"] * (transport == "tcp")
+    for options in ((), ("-s",)):
+        run = start(uclient, server, *fixed, *options)
         output = end(run)
         sent = str(5 * MESSAGES)
         totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
