@@ -38,7 +38,7 @@ def configuration(*binds: tuple[str, str], workers: int = 1, **tables: Any) -> C
 
 def interface(transport: str, bind: str, files: Files | None = None, **more: object) -> dict[str, object]:
     """An interface; with TLS it shows that certificate, else the one that is for loopback."""
-    if transport == "tls":
+    if transport in ("tls", "dtls"):
         files = files or loopback()
         more = {"cert": str(files.cert), "key": str(files.key), **more}
     return {"transport": transport, "bind": with_port(bind), **more}
@@ -159,9 +159,9 @@ DISCOVERY_IPS = ("127.0.0.1", "127.0.0.2")
 
 @contextmanager
 def discovering(*transports: str, workers: int = 1, **tables: Any) -> Iterator[Running]:
-    """A server on two addresses, each with the same two ports."""
-    ports = [free_port(), free_port()]
-    binds = [(transport, f"{ip}:{port}") for transport in transports for ip in DISCOVERY_IPS for port in ports]
+    """A server on two addresses, each with the same two ports for a transport."""
+    ports = [(transport, [free_port(), free_port()]) for transport in transports]
+    binds = [(transport, f"{ip}:{port}") for transport, both in ports for ip in DISCOVERY_IPS for port in both]
     turn = configuration(*binds, workers=workers).turn.model_dump() | {"discovery": True}
     with running(configuration(turn=turn, **tables)) as made:
         yield made

@@ -12,13 +12,14 @@ import pytest
 from OpenSSL import SSL
 
 from certificates import Files, certify, loopback
-from client import Client, TurnError
+from client import BINDING, INDICATION, UNKNOWN_ATTRIBUTES, Client, TurnError, build
 from dtls import DtlsSocket
 from hairpin import ConfigError
-from running import Running, configuration, interface, running
+from running import Running, configuration, discovering, interface, running
 from serving import serving as process
 
 CHANNEL = 0x4000
+CHANGE_REQUEST, OTHER_ADDRESS = 0x0003, 0x802C
 STATELESS = 60  # bytes of a HelloVerifyRequest with our cookie
 
 
@@ -371,3 +372,24 @@ def test_who_stalls_and_who_proves_nothing_is_dropped_after_30_seconds() -> None
             assert stranger.recv(100) == b""
             assert 29 < time.monotonic() - began < 45
             assert client.refresh(600) == 600
+
+
+def test_s_11_a_request_without_the_cookie_is_500(connect: Callable[..., Client]) -> None:
+    """RFC 8489, 11: over DTLS nothing without the magic cookie is valid: a request gets 500, an indication nothing."""
+    client = connect(allocate=False)
+    classic = bytes(range(16))
+    for kind in (BINDING | INDICATION, BINDING):
+        client.socket.sendall(struct.pack("!HH", kind, 0) + classic)
+    answer = client.frame(10)
+    assert (answer[:2], answer[4:20]) == (struct.pack("!H", BINDING | 0x0110), classic)
+    assert answer[20:28] == struct.pack("!HH", 0x0009, 4 + len("Server Error")) + bytes([0, 0, 5, 0])
+    assert client.binding() == client.address
+
+
+def test_n_6_1_over_dtls_420() -> None:
+    """RFC 5780, 6.1: an association's answer can leave from nowhere else; what it is told is where the others are."""
+    with discovering("udp", "dtls") as made, Client(made.address(4)) as client:
+        client.socket = DtlsSocket(client.socket)
+        answer = client.exchange(build(BINDING, bytes(12), [(CHANGE_REQUEST, b"\0\0\0\6")]))
+        assert (answer.error, answer.get(UNKNOWN_ATTRIBUTES)) == (420, struct.pack("!H", CHANGE_REQUEST))
+        assert client.exchange(build(BINDING, bytes(12), [])).get(OTHER_ADDRESS) is not None

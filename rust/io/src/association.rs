@@ -11,6 +11,7 @@ use hairpin_proto::dtls::{is_encrypted, ClientHello, HANDSHAKE, LARGEST_EXPANSIO
 use hairpin_proto::dtls_cookie::Cookie;
 use hairpin_proto::flow::FiveTuple;
 use std::cell::Cell;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,9 +101,9 @@ impl Association {
         dtls.handle_packet(&UNCHECKED_HELLO).ok()?;
         while !matches!(dtls.poll_output(&mut [0; FLIGHT]), Output::Timeout(_)) {}
         COOKIE.set(Some(cookie));
-        let accepted = dtls.handle_packet(datagram);
+        let accepted = contained(|| dtls.handle_packet(datagram));
         COOKIE.set(None);
-        accepted.ok()?;
+        accepted?.ok()?;
         Some(Self {
             five_tuple,
             slot: None,
@@ -120,13 +121,12 @@ impl Association {
         self.random == *hello.random
     }
 
-    /// Take a record, if it can be of the client.
-    pub fn receive(&mut self, record: &[u8], now: Instant) -> Result<(), Error> {
+    /// Take a record, if it can be of the client; None ends the association.
+    pub fn receive(&mut self, record: &[u8], now: Instant) -> Option<()> {
         if !self.expects(record) {
-            return Ok(());
+            return Some(());
         }
-        self.dtls.handle_timeout(now)?;
-        self.dtls.handle_packet(record)
+        contained(|| self.dtls.handle_timeout(now).and_then(|()| self.dtls.handle_packet(record)))?.ok()
     }
 
     /// Once the client was heard encrypted, its flights are behind it, and what is not encrypted may be of anybody. Before, only
@@ -148,23 +148,23 @@ impl Association {
     }
 
     /// Encrypt a message.
-    pub fn send(&mut self, message: &[u8]) -> Result<(), Error> {
-        self.dtls.send_application_data(message).map(drop)
+    pub fn send(&mut self, message: &[u8]) -> Option<()> {
+        contained(|| self.dtls.send_application_data(message).map(drop))?.ok()
     }
 
     /// Send again what the client did not answer.
-    pub fn tick(&mut self, now: Instant) -> Result<(), Error> {
-        self.dtls.handle_timeout(now)
+    pub fn tick(&mut self, now: Instant) -> Option<()> {
+        contained(|| self.dtls.handle_timeout(now))?.ok()
     }
 
     /// Say that no more comes.
     pub fn close(&mut self) {
-        let _ = self.dtls.close(); // whether it can still say so or not
+        let _ = contained(|| self.dtls.close()); // whether it can still say so or not
     }
 
     /// What it has to say next.
     pub fn poll<'a>(&mut self, room: &'a mut [u8]) -> Option<Said<'a>> {
-        match self.dtls.poll_output(room) {
+        match contained(|| self.dtls.poll_output(room))? {
             Output::Packet(datagram) => Some(Said::Datagram(datagram)),
             Output::ApplicationData(message) => {
                 self.heard = true;
@@ -179,6 +179,11 @@ impl Association {
             _ => Some(Said::Other),
         }
     }
+}
+
+/// What a client sends must not end the process: where dimpl panics over it, the association is broken and goes, and nothing else.
+fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 thread_local! {
@@ -212,3 +217,16 @@ const UNCHECKED_HELLO: [u8; 67] = [
     0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 2, 0xC0, 0x2B, 1, 0,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_over_what_a_client_sent_is_contained() {
+        std::panic::set_hook(Box::new(|_| {}));
+        assert_eq!(contained(|| -> u8 { panic!("a record that nobody thought of") }), None);
+        let _ = std::panic::take_hook();
+        assert_eq!(contained(|| 7), Some(7));
+    }
+}

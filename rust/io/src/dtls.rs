@@ -110,7 +110,7 @@ impl Worker {
         let received = association.receive(self.batch.bytes(record), instant);
         self.carry_out(place, 0);
         self.judge_messages(place, five_tuple, record);
-        if received.is_err() {
+        if received.is_none() {
             if handshaking {
                 self.table.drops.count(Reason::Dtls);
             }
@@ -147,7 +147,7 @@ impl Worker {
         let length = frame.len();
         let Some(association) = self.associations.get(place) else { return };
         let slot = association.slot;
-        if length > LARGEST_PLAINTEXT || association.send(frame).is_err() {
+        if length > LARGEST_PLAINTEXT || association.send(frame).is_none() {
             return self.table.drops.count(Reason::TooLarge);
         }
         self.table.book(slot).send(length);
@@ -184,7 +184,7 @@ impl Worker {
         for (place, since) in self.associations.strangers() {
             let Some(association) = self.associations.get(place) else { continue };
             let handshaking = association.slot.is_none();
-            let lively = self.now < since + PATIENCE && association.tick(instant).is_ok();
+            let lively = self.now < since + PATIENCE && association.tick(instant).is_some();
             if !lively {
                 association.close();
                 self.leaving.push((place, "unauthenticated"));

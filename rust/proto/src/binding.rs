@@ -5,7 +5,7 @@ use crate::answers::{allowance, error, proportionate};
 use crate::attributes::{code, Value};
 use crate::counters::Reason;
 use crate::discovery::{Standing, CHANGE_BOTH};
-use crate::flow::Transport;
+use crate::flow::{Connection, Transport};
 use crate::message::{method, Kind, Message, MAGIC_COOKIE};
 use crate::path::{Arrival, Verdict};
 use crate::table::Table;
@@ -60,8 +60,8 @@ impl<S> Table<S> {
     }
 
     /// Binding of RFC 3489, which has no cookie (RFC 5389, section 12.2): it is read as if it had one, and the answer has the
-    /// sixteen bytes of its own id. Over UDP only, as RFC 3489 was.
-    pub(crate) fn classic(
+    /// sixteen bytes of its own id. Over UDP only, as RFC 3489 was; over DTLS all requests get 500 (RFC 8489, section 11).
+    pub(crate) fn without_cookie(
         &self,
         at: &Arrival,
         bytes: &[u8],
@@ -72,12 +72,35 @@ impl<S> Table<S> {
         let (Some(cookie), Some(id)) = (present.get_mut(4..8), bytes.get(4..20)) else { return Err(Reason::Malformed) };
         cookie.copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
         let message = Message::decode(&present[..]).map_err(|_| Reason::Malformed)?;
-        if at.transport != Transport::Udp || (message.kind(), message.method()) != (Kind::Request, method::BINDING) {
-            return Err(Reason::Malformed);
-        }
-        let verdict = self.bind_as(&CLASSIC, (at, &message), now, scratch)?;
+        let verdict = match (message.kind(), message.method()) {
+            (Kind::Request, _) if self.is_dtls(at) => self.invalid(at, &message, now, scratch)?,
+            (Kind::Request, method::BINDING) if self.context.classic && at.transport == Transport::Udp => {
+                self.bind_as(&CLASSIC, (at, &message), now, scratch)?
+            }
+            _ => return Err(Reason::Malformed),
+        };
         scratch[4..20].copy_from_slice(id);
         Ok(verdict)
+    }
+
+    /// Whether it came by a DTLS association.
+    pub(crate) fn is_dtls(&self, at: &Arrival) -> bool {
+        let session = at.slot.and_then(|slot| self.session(slot));
+        session.is_some_and(|session| matches!(session.connection, Some(Connection::Association(_))))
+    }
+
+    fn invalid(
+        &self,
+        at: &Arrival,
+        message: &Message<&[u8]>,
+        now: u64,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Verdict, Reason> {
+        if !self.context.sources.allow_source(at.five_tuple.client.ip(), now) {
+            return Err(Reason::OverSource);
+        }
+        error(message, 500, "Server Error", &[], scratch);
+        Ok(Verdict::Answer)
     }
 
     fn bind_as(
@@ -91,7 +114,8 @@ impl<S> Table<S> {
             return Err(Reason::OverSource);
         }
         let standing = Standing::find(&self.context.squares, at.five_tuple.listener);
-        let verdict = Binding { at, message, dialect, standing }.answer(scratch);
+        let can_choose = standing.is_some() && at.transport == Transport::Udp && !self.is_dtls(at);
+        let verdict = Binding { at, message, dialect, standing, can_choose }.answer(scratch);
         proportionate(at, message, scratch).then_some(verdict).ok_or(Reason::Disproportionate)
     }
 }
@@ -102,6 +126,8 @@ struct Binding<'a> {
     message: &'a Message<&'a [u8]>,
     dialect: &'static Dialect,
     standing: Option<Standing<'a>>,
+    /// What comes by a connection is answered by it, and so is what no other listener stands for.
+    can_choose: bool,
 }
 
 impl Binding<'_> {
@@ -124,7 +150,7 @@ impl Binding<'_> {
     fn unknown(&self) -> Vec<u16> {
         let discovery = [code::CHANGE_REQUEST, code::PADDING, code::RESPONSE_PORT];
         let asked = discovery.into_iter().filter(|code| self.message.first(*code).is_some());
-        let refused = asked.filter(|code| !(self.can_choose() && self.dialect.asked.contains(code)));
+        let refused = asked.filter(|code| !(self.can_choose && self.dialect.asked.contains(code)));
         let mut codes: Vec<u16> = self.message.unknown().chain(refused).take(UNKNOWN_CODES).collect();
         if self.is_classic() && codes.len() % 2 == 1 {
             codes.extend(codes.last().copied());
@@ -143,11 +169,6 @@ impl Binding<'_> {
 
     fn is_classic(&self) -> bool {
         *self.dialect == CLASSIC
-    }
-
-    /// A stream's answer goes back by the stream.
-    fn can_choose(&self) -> bool {
-        self.standing.is_some() && self.at.transport == Transport::Udp
     }
 
     /// Padding is never sent where it was not asked from (RFC 5780, section 10), and port 0 is nobody's.

@@ -195,7 +195,9 @@ impl<S> Table<S> {
 
     fn stun(&mut self, at: &Arrival, bytes: &[u8], now: u64, scratch: &mut Vec<u8>) -> Result<Verdict, Reason> {
         let message = match Message::decode(bytes) {
-            Err(DecodeError::Cookie) if self.context.classic => return self.classic(at, bytes, now, scratch),
+            Err(DecodeError::Cookie) if self.context.classic || self.is_dtls(at) => {
+                return self.without_cookie(at, bytes, now, scratch);
+            }
             decoded => decoded.map_err(|_| Reason::Malformed)?,
         };
         match (message.kind(), message.method()) {
