@@ -278,3 +278,14 @@ def test_m_to_another_interface() -> None:
     session = world.session(2)
     assert (session.interface, session.transport, session.listener) == (other.interface, 1, world.listener)
     assert only(world.permit(2, PEER), Notify)[0].session.interface == other.interface
+
+
+@pytest.mark.parametrize(("transport", "kinds"), [(0, []), (1, [Reply])], ids=["udp", "tcp"])
+def test_m_a_session_that_lapsed_is_expected_nowhere(world: World, transport: int, kinds: list[type]) -> None:
+    """Its flow over UDP goes with it, and the client asks again; a stream stays, and what came by it is answered."""
+    world.transport = transport
+    resume(world, 2, first_ticket(world))
+    world.now += 600 * SECOND
+    effects = world.ask(2, Method.REFRESH)
+    assert told(effects) == [("closed", {"reason": "expired"})]
+    assert [type(effect) for effect in effects if isinstance(effect, Reply)] == kinds

@@ -7,7 +7,7 @@ allocation is answered 437 and leaves nothing behind; so is the copy of a Refres
 
 from collections.abc import Callable
 
-from hairpin.stun import Address, Attribute, Message, Method, Request
+from hairpin.stun import Address, Attribute, Message, Method, Request, Transport
 from hairpin.turn.allocate import admit, allocate, next_relay, refused
 from hairpin.turn.channel import bind_channel
 from hairpin.turn.connect import connect
@@ -22,7 +22,7 @@ from hairpin.turn.reservation import lapse_reservations, next_reservation
 from hairpin.turn.settings import Settings
 from hairpin.turn.state import Session, State
 
-ALLOCATE = int(Method.ALLOCATE)
+ALLOCATE, UDP = int(Method.ALLOCATE), int(Transport.UDP)
 HANDLERS: dict[int, Callable[[State, Request, Grant, int], list[Effect]]] = {
     Method.ALLOCATE: allocate,
     Method.REFRESH: refresh,
@@ -71,9 +71,9 @@ class Server:
             return []  # an unknown method is not answered (RFC 8489, section 6.3)
         if not (self.state.deadlines.passed(now) or self.state.reservations):
             return self._judge(request, grant, now)
-        known = request.flow in self.sessions
+        known = self.state.at(request.flow)
         effects = self.expire(now)  # so that no rule below ever meets what has lapsed
-        if known and request.flow not in self.sessions:
+        if known and not self.state.at(request.flow) and (known.flow == request.flow or request.transport == UDP):
             return effects  # this flow is closed: the client's next copy comes on a new one
         return effects + self._judge(request, grant, now)
 
