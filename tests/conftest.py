@@ -53,6 +53,12 @@ def natdiscovery() -> Path:
 
 
 @pytest.fixture(scope="session")
+def certutil() -> Path:
+    """What writes the store of certificates that Debian's browser trusts."""
+    return tool("certutil", "libnss3-tools")
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Path:
     """Debian's browser."""
     return tool("chromium", "chromium")

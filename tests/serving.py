@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -122,8 +122,8 @@ def serving(folder: Path, workers: int) -> Iterator[Serving]:
     port, secure, api = free_port(), free_port(), free_port()
     binds = [(transport, bind) for transport in ("udp", "tcp") for bind in (f"127.0.0.1:{port}", f"[::1]:{port}")]
     interfaces = "".join(INTERFACE.format(transport=transport, bind=bind) for transport, bind in binds)
-    for bind in (f"127.0.0.1:{secure}", f"[::1]:{secure}"):
-        interfaces += CERTIFIED.format(transport="dtls", bind=bind, files=loopback())
+    for transport, bind in product(("dtls", "tls"), (f"127.0.0.1:{secure}", f"[::1]:{secure}")):
+        interfaces += CERTIFIED.format(transport=transport, bind=bind, files=loopback())
     settings, log = folder / "hairpin.toml", folder / "hairpin.log"
     made = SETTINGS.format(realm=REALM, workers=workers, interfaces=interfaces, api=api, user=USER, password=PASSWORD)
     settings.write_text(made)

@@ -1,5 +1,7 @@
 """Headless Chromium: two RTCPeerConnections that may only relay, watched and ended over the REST API."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from certificates import authority
 from serving import PASSWORD, USER, Serving
 
 SIZE = 20_000_000
@@ -25,10 +28,24 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
+def home(certutil: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the browser finds our certificate authority, and trusts it."""
+    folder = tmp_path_factory.mktemp("home")
+    store = folder / ".pki" / "nssdb"
+    store.mkdir(parents=True)
+    trust = ["-t", "C,,", "-n", "hairpin tests", "-i", authority().cert]
+    for options in (["-N", "--empty-password"], ["-A", *trust]):
+        subprocess.run([certutil, "-d", f"sql:{store}", *options], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path, home: Path) -> Iterator[Browser]:
     """Debian's Chromium with a fake camera."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, headless=True, args=ARGUMENTS)
+        running = playwright.chromium.launch(
+            executable_path=chromium, headless=True, args=ARGUMENTS, env={**os.environ, "HOME": str(home)}
+        )
         yield running
         running.close()
 
@@ -62,10 +79,13 @@ def statistics(server: Serving, session: dict[str, Any]) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 def test_a_relayed_call_is_seen_and_ended(server: Serving, page: Page, transport: str) -> None:
     """A file and a camera go through two relays, the API counts them, and after DELETE's 200 nothing arrives."""
-    ice = [{"urls": f"turn:127.0.0.1:{server.port}?transport={transport}", "username": USER, "credential": PASSWORD}]
+    uri = f"turn:127.0.0.1:{server.port}?transport={transport}"
+    if transport == "tls":
+        uri = f"turns:127.0.0.1:{server.secure}?transport=tcp"
+    ice = [{"urls": uri, "username": USER, "credential": PASSWORD}]
     page.evaluate("servers => call(servers)", ice)
     stats = page.evaluate("both()")
     for end in stats.values():
@@ -83,7 +103,7 @@ def test_a_relayed_call_is_seen_and_ended(server: Serving, page: Page, transport
     assert statistics(server, caller)["received_bytes"] - sent["received_bytes"] >= SIZE
     assert statistics(server, callee)["send_bytes"] - received["send_bytes"] >= SIZE
 
-    status, answer = server.ask("DELETE", "/session", address=caller["address"], transport=transport)
+    status, answer = server.ask("DELETE", "/session", address=caller["address"], transport=caller["transport"])
     assert status == 200, answer
     assert caller["id"] not in {session["id"] for session in server.sessions()}
     silent_from_now_on(page)

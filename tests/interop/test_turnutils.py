@@ -14,7 +14,7 @@ from running import configuration, running
 from serving import PASSWORD, USER, Serving, free_port
 
 MESSAGES = 20
-TRANSPORTS = {"udp": [], "tcp": ["-t"], "dtls": ["-S"]}
+TRANSPORTS = {"udp": [], "tcp": ["-t"], "tls": ["-t", "-S"], "dtls": ["-S"]}
 # uclient draws channel numbers by chance, and now and then 0x7FFF or one twice in a session, for which the RFC has 400.
 BAD_DRAW, REDRAWS = "channel bind: error 400", 3
 # With two relays (-Z) it gives one of them back by chance, and then may ask for a peer of that family.
@@ -53,7 +53,7 @@ def wait_for_echo(port: int) -> None:
 
 
 def start(uclient: Path, server: Serving, *options: str, password: str = PASSWORD) -> subprocess.Popen[str]:
-    """A run of uclient against that server, paced; -S is DTLS, -x IPv6."""
+    """A run of uclient against that server, paced; -S is TLS or DTLS, -x IPv6."""
     port = server.secure if "-S" in options else server.port
     fixed = ["-u", USER, "-w", password, "-p", str(port), "-n", str(MESSAGES), "-z", "20"]
     command: list[str | Path] = [uclient, *fixed, *options, (server.address6 if "-x" in options else server.address)[0]]
@@ -77,14 +77,14 @@ def end(run: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("clients", [1, 50])
-@pytest.mark.parametrize("transport", ["udp", "tcp", "dtls"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_every_message_returns(uclient: Path, echo: int, server: Serving, transport: str, clients: int) -> None:
     """In channels and indications (-s), to a peer and between clients (-y), all at once: sent = received, none lost."""
     fixed = ["-c", "-m", str(clients), "-e", "127.0.0.1", "-r", str(echo), *TRANSPORTS[transport]]
     returns(uclient, server, clients, fixed, ((), ("-s",), ("-y",), ("-s", "-y")))
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp", "dtls"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_every_message_returns_over_ipv6(uclient: Path, server: Serving, transport: str) -> None:
     """Between clients, whose relays are on IPv6, too."""
     returns(uclient, server, 10, ["-c", "-m", "10", "-x", "-y", *TRANSPORTS[transport]], ((), ("-s",)))
@@ -165,7 +165,7 @@ def test_every_message_returns_to_a_client_that_moved(
         assert totals[-1:] == [(sent, sent)], output
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp", "dtls"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_wrong_password_gets_no_allocation(uclient: Path, echo: int, server: Serving, transport: str) -> None:
     """A client with a wrong password never completes its allocation."""
     options = ["-c", "-v", "-e", "127.0.0.1", "-r", str(echo), *TRANSPORTS[transport]]

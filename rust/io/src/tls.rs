@@ -2,6 +2,7 @@
 //! renegotiation and early data; sessions are resumed from tickets, so that nothing is kept for who has gone.
 
 use crate::certificates::{Certificate, Certificates};
+use hairpin_proto::channel_data::{frame_length, Frame};
 use rustix::fd::OwnedFd;
 use rustix::net::{sendmsg, SendAncillaryBuffer, SendFlags};
 use rustls::crypto::ring;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub const CIPHERTEXT: usize = 40 << 10;
 /// What a client may say until the handshake is done: several times what one says that has everything.
 const HANDSHAKE: usize = 16 << 10;
-/// Plain bytes that are encrypted ahead of the socket.
+/// After so many plain bytes that are encrypted ahead of the socket, no other frame is.
 const AHEAD: usize = 64 << 10;
 
 /// What runs over TLS here (RFC 7443). A client that offers only other protocols is refused (RFC 7301, section 3.2), one that
@@ -51,7 +52,7 @@ impl Tls {
     /// Before the handshake.
     pub fn new(settings: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let mut connection = ServerConnection::new(settings)?;
-        connection.set_buffer_limit(Some(AHEAD));
+        connection.set_buffer_limit(None); // `send` has one
         Ok(Self { connection, handshake: 0 })
     }
 
@@ -79,12 +80,23 @@ impl Tls {
         Ok(Plain { count, over: false })
     }
 
-    /// Encrypt as much as may wait, after what was encrypted before has gone out; how many plain bytes.
-    pub fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    /// Encrypt frames once what was encrypted before has gone out; how many plain bytes. Each frame begins a record: there are
+    /// clients that take a record for a message.
+    pub fn send(&mut self, socket: &OwnedFd, frames: &[u8]) -> io::Result<usize> {
         while self.connection.wants_write() {
             self.connection.write_tls(&mut Socket(socket))?;
         }
-        self.connection.writer().write(bytes)
+        let mut taken = 0;
+        while taken < frames.len().min(AHEAD) {
+            let rest = &frames[taken..];
+            let frame = match frame_length(rest) {
+                Frame::Length(length) => length.min(rest.len()),
+                Frame::NeedMore | Frame::Broken => rest.len(),
+            };
+            self.connection.writer().write_all(&rest[..frame])?;
+            taken += frame;
+        }
+        Ok(taken)
     }
 
     /// Whether the handshake is under way.

@@ -1,5 +1,6 @@
-"""Certificates and their keys out of the files that the settings name."""
+"""Certificates and their keys out of the files that the settings name, and again when those change."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from hairpin._core import Certificate
@@ -15,6 +16,34 @@ def certificates(config: Config, source: Path | None = None) -> list[list[Certif
         ]
         for index, interface in enumerate(config.turn.interfaces)
     ]
+
+
+class Watch:
+    """Files that are looked at now and then. What is being written is left alone until two looks find it the same."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        """What is there now counts as known."""
+        self.files = tuple(files)
+        self._known = self._seen = self._look()
+
+    def changed(self) -> bool:
+        """Whether there is something else than before, and has been since the last look; said once."""
+        before, self._seen = self._seen, self._look()
+        if self._seen != before or self._seen == self._known:
+            return False
+        self._known = self._seen
+        return True
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(file) for file in self.files]
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _certificate(interface: str, dtls: bool, cert: Path, key: Path, source: Path | None) -> Certificate:

@@ -10,13 +10,13 @@ from typing import Self
 
 from hairpin._core import Certificate, host_addresses
 from hairpin.auth import Entrance, PasswordHook
-from hairpin.config import Config
+from hairpin.config import Config, ConfigError
 from hairpin.engine import Engine
 from hairpin.engine.engine import BATCH, ROUNDS
 from hairpin.hooks import Events, HookClient
 from hairpin.logging import make_logger
 from hairpin.server import assembly
-from hairpin.server.certificates import certificates
+from hairpin.server.certificates import Watch, certificates
 from hairpin.server.drain import Drain
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
 from hairpin.server.observer import Observer
@@ -29,6 +29,7 @@ HOOKS_GRACE = 3.0  # seconds for the last events at the end
 RELOADED = ("auth", "limits", "peers", "log")
 MOST_WORKERS = 128  # that a flow can name
 HOST_SECONDS = 60.0  # between two looks at this machine's addresses
+CERTIFICATE_SECONDS = 1.0  # between two looks at the files of certificates
 SLICE = 100  # sessions between two looks at the loop
 
 
@@ -112,6 +113,17 @@ class Server:
         kept = [name for name in sections if getattr(old, name) != getattr(config, name)]
         self.log.info("settings were read again", **({"need_a_restart": kept} if kept else {}))
 
+    def _look_at_certificates(self) -> None:
+        """Show new certificates once their files have changed; where they will not do, go on with the old ones."""
+        if self._watch.changed():
+            try:
+                self._show(certificates(self.config))
+            except ConfigError as error:
+                self.log.error("certificates were not read again", problem=str(error))
+            else:
+                self.log.info("certificates were read again")
+        self._certificate_timer = self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
+
     def _show(self, shown: list[list[Certificate]]) -> None:
         for index, some in enumerate(shown):
             if some:
@@ -141,6 +153,7 @@ class Server:
         self._descriptors = raise_descriptor_limit()
         self._web = WebServer(config.api.bind)
         self._stack.callback(self._web.close)
+        self._watch = Watch(file for interface in config.turn.interfaces for file in interface.cert + interface.key)
         self._core = assembly.bind(config, self.workers, self._web.address)
         self._stack.callback(self._core.stop)
         self.listening = assembly.listening(config, self._core)
@@ -154,6 +167,7 @@ class Server:
         assembly.set_rates(config, self._core)
         self._core.offer_anonymity(self.engine.authenticator.anonymous)
         self._host_timer = self._loop.call_later(HOST_SECONDS, self._look_at_host)
+        self._certificate_timer = self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
         self._core.start()
         for warning in self.warnings:
             self.log.warning(warning)
@@ -217,6 +231,7 @@ class Server:
             failed += sum(outcome is not None for outcome in await asyncio.gather(*ends, return_exceptions=True))
         self._loop.remove_reader(self._core.fileno())
         self._host_timer.cancel()
+        self._certificate_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
         self.log.info("stopped", sessions_ended=len(flows), **({"unacknowledged": failed} if failed else {}))
