@@ -181,7 +181,7 @@ impl Stream {
                 0 => Err(ErrorKind::WriteZero.into()),
                 count => Ok(count),
             },
-            Layer::Tls(tls) => tls.send(&self.socket, bytes),
+            Layer::Tls(tls) => tls.send_frames(&self.socket, bytes),
         }
     }
 

@@ -80,13 +80,19 @@ impl Tls {
         Ok(Plain { count, over: false })
     }
 
-    /// Encrypt frames once what was encrypted before has gone out; how many plain bytes. Each frame begins a record: there are
-    /// clients that take a record for a message.
-    pub fn send(&mut self, socket: &OwnedFd, frames: &[u8]) -> io::Result<usize> {
+    /// Encrypt bytes once what was encrypted before has gone out; how many.
+    pub fn send(&mut self, socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
         while self.connection.wants_write() {
             self.connection.write_tls(&mut Socket(socket))?;
         }
-        let mut taken = 0;
+        let some = &bytes[..bytes.len().min(AHEAD)];
+        self.connection.writer().write_all(some)?;
+        Ok(some.len())
+    }
+
+    /// The same with frames, each of which begins a record: there are clients that take a record for a message.
+    pub fn send_frames(&mut self, socket: &OwnedFd, frames: &[u8]) -> io::Result<usize> {
+        let mut taken = self.send(socket, &[])?;
         while taken < frames.len().min(AHEAD) {
             let rest = &frames[taken..];
             let frame = match frame_length(rest) {
