@@ -25,6 +25,7 @@ BEYOND_ASCII = Credentials("jörg", "Straße der 17. Größe")
 USERS = (USER, OTHER, BEYOND_ASCII)
 QUOTA = 300
 RSA = ("rsa:2048",)
+ECDSA = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 HAIRPIN = Path(sys.executable).with_name("hairpin")
 # Below the ephemeral ports and the relays': nobody is given one of these between the look and the bind.
 PORTS = count(22000 + os.getpid() % 89 * 100, 2)
@@ -163,6 +164,7 @@ def hairpin(folder: Path) -> Iterator[Target]:
             beyond_ascii=BEYOND_ASCII,
             address6=("::1", port),
             tls=("127.0.0.1", tls),
+            dtls=("127.0.0.1", tls),
             cramped=cramped,
             redirecting=redirecting,
             quota=QUOTA,
@@ -170,10 +172,10 @@ def hairpin(folder: Path) -> Iterator[Target]:
 
 
 def _interfaces(place: Place, port: int, tls: int) -> str:
-    """UDP and TCP on both families, a second address and port for discovery, and TLS."""
+    """UDP and TCP on both families, a second address and port for discovery, TLS and DTLS."""
     plain = [(kind, f"{host}:{port}") for host in ("127.0.0.1", "[::1]") for kind in ("udp", "tcp")]
     others = [("udp", f"127.0.0.1:{port + 1}"), ("udp", f"127.0.0.2:{port}"), ("udp", f"127.0.0.2:{port + 1}")]
-    secure = [("tls", place.certificate(*RSA))]
+    secure = [("tls", place.certificate(*RSA)), ("dtls", place.certificate(*ECDSA))]
     shown = [_interface(kind, f"127.0.0.1:{tls}", f'cert = "{cert}"\nkey = "{key}"\n') for kind, (cert, key) in secure]
     return "".join([*(_interface(*one) for one in [*plain, *others]), *shown])
 

@@ -10,17 +10,10 @@ from conformance.runner import run
 
 assert conformance.checks.__all__
 
-# Of what is not built yet: these shall leave this list one by one.
-NOT_YET = frozenset(
-    {
-        "nonce_has_cookie",
-    }
-)
-
 
 def test_no_must_fails(tmp_path: Path) -> None:
     """Every MUST that can be tried in a moment passes, is not offered in the RFC's way, or deviates for a reason."""
     quick = [one for one in CHECKS.values() if not one.lasts]
     with servers.hairpin(tmp_path) as target:
         found = Run("hairpin", "this tree", run(target, quick), 60)
-    assert {name: found.why(name) for name in found.broken() if name not in NOT_YET} == {}
+    assert {name: found.why(name) for name in found.broken()} == {}
