@@ -94,6 +94,12 @@ def test_rfc7635_6_2_a_malformed_token_is_refused(block: bytes) -> None:
     assert found(pack("!H", 12) + nonce + AESGCM(LONG).encrypt(nonce, block, NAME.encode())) == FOREIGN
 
 
+def test_rfc7635_6_2_a_token_that_was_cut_is_refused() -> None:
+    """Anywhere: whoever has a nonce may send what he likes."""
+    token = seal(LONG, NAME, MAC_KEY, NOW, 600)
+    assert {found(token[:size]) for size in range(len(token))} == {FOREIGN}
+
+
 def test_rfc7635_6_2_the_nonce_has_12_bytes() -> None:
     """As AEAD_AES_256_GCM has it (RFC 5116, section 5.2)."""
     assert found(seal(LONG, NAME, MAC_KEY, NOW, 600, nonce=bytes(16))) == FOREIGN

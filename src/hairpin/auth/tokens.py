@@ -71,10 +71,10 @@ class AccessTokens:
 
 def _open(cipher: AESGCM, sealed: bytes, server_name: bytes) -> Token | None:
     """The token inside, None where the cipher does not open it or it is malformed."""
+    start = _LENGTH.size + NONCE
     try:
-        if _LENGTH.unpack_from(sealed) != (NONCE,):
+        if _LENGTH.unpack_from(sealed) != (NONCE,) or len(sealed) < start:
             return None
-        start = _LENGTH.size + NONCE
         opened = cipher.decrypt(sealed[_LENGTH.size : start], sealed[start:], server_name)
         (size,) = _LENGTH.unpack_from(opened)
         key, times = opened[_LENGTH.size : _LENGTH.size + size], opened[_LENGTH.size + size :]
