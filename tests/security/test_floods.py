@@ -4,12 +4,22 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
 
 from client import ALLOCATE, TRANSPORT, UDP_RELAY, Client, build
-from serving import Serving
+from serving import Serving, serving
 
 ADDRESSES, SOURCES, SESSIONS = 4_000, 10, 1_000
 GROWTH = 4_000_000
+
+
+@pytest.fixture(params=[1, 2], ids=["one-worker", "two-workers"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serving]:
+    """A server of its own for each test: what others left on one would count."""
+    with serving(tmp_path, request.param) as made:
+        yield made
 
 
 def test_strangers_of_many_addresses_leave_nothing(server: Serving) -> None:

@@ -8,8 +8,10 @@ mod framing;
 mod greeting;
 mod message;
 mod path;
+mod proxy;
 
 pub use framing::{channel_data, framing};
 pub use greeting::greeting;
 pub use message::message;
 pub use path::path;
+pub use proxy::proxy;

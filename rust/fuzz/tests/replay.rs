@@ -36,3 +36,8 @@ fn greeting() {
 fn path() {
     replay("path", hairpin_fuzz::path);
 }
+
+#[test]
+fn proxy() {
+    replay("proxy", hairpin_fuzz::proxy);
+}
