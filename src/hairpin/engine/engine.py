@@ -20,6 +20,7 @@ from hairpin.stun import Counters, Method, Request, Totals
 from hairpin.turn import effects as turn
 from hairpin.turn.grant import Identity
 from hairpin.turn.server import Server
+from hairpin.turn.state import Session
 
 Backend: TypeAlias = Core | Table
 """The packet path, over sockets or in memory."""
@@ -31,6 +32,7 @@ Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
 
 BATCH = 64  # events whose commands wake a worker once
 ROUNDS = 2  # batches between two looks at the loop
+OPENING = (turn.OpenRelay, turn.Listen)
 # Another port would fare no better: no descriptors, no memory, or the address is not this machine's.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
@@ -51,6 +53,7 @@ class Engine:
         self.on_refused: Refused = lambda _request, _reason: None
         self.on_ended: Ended = lambda _notify, _counters: None
         self.on_failure: Callable[[Exception], None] = lambda _: None
+        self._at = rules.state.at
         self._waiting = Waiting()
         self._departed = Departed()
         self._acknowledgements = Acknowledgements()
@@ -155,10 +158,12 @@ class Engine:
     def _request(self, request: Request, now: int) -> None:
         if self._waiting.join(request):
             return
-        session = self.rules.owner(request)
+        session = self._at(request.flow)
         if session and request.verified:  # without one it has ended meanwhile, and this is a stranger's
-            self._judge(request, session.identity, now)
+            self._judge(request, session, session.identity, now)
             return
+        if not (session or request.verified):
+            session = self.rules.ticketed(request)
         message = request.message
         if message.method == Method.CONNECTION_BIND:
             session = session or self.rules.binds(request)
@@ -195,7 +200,7 @@ class Engine:
         """Prove the requester by the credentials that were found, or refuse it, with no more than the RFC's code."""
         identity = answer.prove(request.message) if isinstance(answer, Credentials) else None
         if identity is not None:
-            self._judge(request, identity, now)
+            self._judge(request, self._at(request.flow), identity, now)
         elif isinstance(answer, Refusal):
             self._refuse(request, answer.reason, answer.silent)
         else:
@@ -207,11 +212,10 @@ class Engine:
         self._forget(request.flow)
         self.on_refused(request, reason)
 
-    def _judge(self, request: Request, identity: Identity, now: int) -> None:
-        flow, at = request.flow, self.rules.state.at
-        session = at(flow)
+    def _judge(self, request: Request, session: Session | None, identity: Identity, now: int) -> None:
+        flow = request.flow
         self._apply(self.rules.handle(request, self.grants.grant(identity), now), now)
-        if at(flow):
+        if self._at(flow):
             return
         if session:
             self._departed.add(session.client, session.listener, session.identity, now)
@@ -219,7 +223,7 @@ class Engine:
 
     def _forget(self, flow: int) -> None:
         """A client without a session keeps no slot."""
-        if not self.rules.state.at(flow):
+        if not self._at(flow):
             self.backend.close(flow, False, 0)
 
     def _closed(self, event: Closed, now: int) -> None:
@@ -231,7 +235,7 @@ class Engine:
         """Carry effects out, in order; a relay that was opened, or not, brings more of them."""
         for effect in effects:
             try:
-                if isinstance(effect, turn.OpenRelay | turn.Listen):
+                if isinstance(effect, OPENING):
                     self._apply(self._open(effect, now), now)
                 else:
                     self._perform[type(effect)](effect)
@@ -241,7 +245,7 @@ class Engine:
     def _open(self, effect: turn.OpenRelay | turn.Listen, now: int) -> list[turn.Effect]:
         """Bind a relay, on one port after another where the rules say so; what they say in the end."""
         effects: list[turn.Effect] = [effect]
-        while effects and isinstance(effects[0], turn.OpenRelay | turn.Listen):
+        while effects and isinstance(effects[0], OPENING):
             effects = self._try_to_open(effects[0], now)
         return effects
 

@@ -93,8 +93,12 @@ def wants_tcp(state: State, request: Request) -> bool:
     tcp = message.requested_transport == TCP and state.settings.tcp
     if not tcp and message.requested_transport != UDP:
         raise UnsupportedTransport  # 442
-    refused = message.even_port is not None or message.reservation_token or message.dont_fragment
-    if tcp and (request.transport != Transport.TCP or refused):
+    if tcp and (
+        request.transport != Transport.TCP
+        or message.even_port is not None
+        or message.reservation_token
+        or message.dont_fragment
+    ):
         raise BadRequest  # 400
     return tcp
 
@@ -175,15 +179,16 @@ def finish(state: State, session: Session, pending: Pending, now: int) -> list[E
     if not relays:
         return [session.answer(pending.request, InsufficientCapacity().attributes, now)]
     session.allocation, session.expires = Allocation(relays, tcp=pending.connections > 0), pending.expires
-    state.relays.update((relay.external, session.flow) for relay in relays)
+    for relay in relays:
+        state.relays[relay.external] = session.flow
     token: Attributes = ()
     if pending.sibling:
         token = ((Attribute.RESERVATION_TOKEN, reserve(state, session.identity, pending.sibling, now)),)
     mobile = is_asked(state, pending.request) and not session.allocation.tcp  # whose connections can not move
     effects, ticket = make_mobile(state, session) if mobile else ([], ())
     attributes: Attributes = (
-        *((Attribute.XOR_RELAYED_ADDRESS, relay.external) for relay in relays),
-        *((Attribute.ADDRESS_ERROR_CODE, failure) for failure in pending.failures),
+        *[(Attribute.XOR_RELAYED_ADDRESS, relay.external) for relay in relays],
+        *[(Attribute.ADDRESS_ERROR_CODE, failure) for failure in pending.failures],
         (Attribute.LIFETIME, pending.lifetime),
         *token,
         (Attribute.XOR_MAPPED_ADDRESS, session.client),

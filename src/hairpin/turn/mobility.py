@@ -32,7 +32,7 @@ def is_asked(state: State, message: Message) -> bool:
 
 def resumes(state: State, message: Message) -> bool:
     """Whether a Refresh is to find its session by a ticket."""
-    return message.method == Method.REFRESH and is_asked(state, message)
+    return is_asked(state, message) and message.method == Method.REFRESH
 
 
 def make_mobile(state: State, session: Session) -> tuple[list[Effect], Attributes]:

@@ -6,6 +6,7 @@ allocation is answered 437 and leaves nothing behind; so is the copy of a Refres
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hairpin.stun import Address, Attribute, Message, Method, Request, Transport
 from hairpin.turn.allocate import admit, allocate, next_relay, refused
@@ -85,10 +86,8 @@ class Server:
         if flow in self.state.arriving and not resumes(self.state, message):
             request = at_home(request, session.flow)
         effects = self._judge_at(request, session, grant, now)
-        for effect in effects:
-            if isinstance(effect, Reply):
-                effect.flow = flow  # where it was asked from
-        return effects
+        # What is answered, is answered where it was asked from.
+        return [replace(effect, flow=flow) if isinstance(effect, Reply) else effect for effect in effects]
 
     def _judge_at(self, request: Request, session: Session | None, grant: Grant, now: int) -> list[Effect]:
         """Judge a request of this session, wherever it comes from, or of a client that has none."""
@@ -143,10 +142,9 @@ class Server:
         """Data came on a flow where a session is expected, or a mobile client's connection is over (RFC 8016, 3.2)."""
         return leave(self.state, flow) if away else arrive(self.state, flow)
 
-    def owner(self, request: Request) -> Session | None:
-        """The session that a request is for: that of its flow, or, for what proves nothing yet, of its ticket."""
-        session = self.state.at(request.flow)
-        return session if session or request.verified else ticketed(self.state, request.message)
+    def ticketed(self, request: Request) -> Session | None:
+        """The session whose ticket a request from elsewhere shows (RFC 8016, section 3.2)."""
+        return ticketed(self.state, request.message)
 
     def end(self, flow: int, reason: str, now: int) -> list[Effect]:
         """End a session from our side."""

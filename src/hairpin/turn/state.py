@@ -27,6 +27,8 @@ from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.ports import Ports
 from hairpin.turn.settings import Settings
 
+ALLOCATE, CONNECT = int(Method.ALLOCATE), int(Method.CONNECT)  # to name a member takes longer than to compare it
+
 SECOND = 10**9
 UNALLOCATED_LIFE = 60 * SECOND  # of a session that has not allocated yet
 DEFAULT_LIFETIME = 600  # seconds (RFC 8656, section 3.2)
@@ -103,9 +105,10 @@ class Allocation:
 
     def require_family(self, peer: Address) -> None:
         """A relay speaks one address family: 443 for a peer of another (RFC 8656, sections 10.2 and 12.2)."""
-        version = peer.version
-        if all(relay.version != version for relay in self.relays):
-            raise PeerAddressFamilyMismatch
+        for relay in self.relays:
+            if relay.version == peer.version:
+                return
+        raise PeerAddressFamilyMismatch
 
     def permit(self, peer: Address, reaches: Reaches, now: int) -> Permission:
         """Install or extend the permission of the peer's IP, and note the port that was named."""
@@ -225,9 +228,9 @@ class Session(SessionView):
     def repeat(self, request: Message, now: int) -> list[Effect] | None:
         """The same answer for a retransmission, nothing while its first copy waits; None for a request that is new."""
         transaction, pending = request.transaction_id, self.pending
-        if pending and request.method == Method.ALLOCATE and transaction == pending.request.transaction_id:
+        if pending and request.method == ALLOCATE and transaction == pending.request.transaction_id:
             return []
-        if request.method == Method.CONNECT and self.is_connecting(transaction):
+        if request.method == CONNECT and self.is_connecting(transaction):
             return []
         known = self.transactions.get(transaction)
         if known is None or known.method != request.method or now >= known.at + ANSWER_LIFE:
@@ -247,8 +250,10 @@ class Session(SessionView):
         """The LIFETIME granted for one asked for, in seconds, and when it is over (RFC 8656, sections 7.2 and 8.2)."""
         seconds = min(max(asked or 0, DEFAULT_LIFETIME), limits.lifetime_max)
         expires = now + seconds * SECOND
-        end = min((end for end in (self.ends, self.identity.until) if end is not None), default=expires)
-        return (seconds, expires) if expires <= end else (max(1, (end - now) // SECOND), end)
+        for end in (self.ends, self.identity.until):
+            if end is not None and end < expires:
+                seconds, expires = max(1, (end - now) // SECOND), end
+        return seconds, expires
 
     def deadline(self) -> int:
         """When the next thing of this session lapses."""
@@ -285,7 +290,8 @@ class State:
 
     def at(self, flow: int) -> Session | None:
         """The session of a flow, or the one that is expected there (RFC 8016)."""
-        return self.sessions.get(self.arriving.get(flow, flow))
+        session = self.sessions.get(flow)
+        return session if session or not self.arriving else self.sessions.get(self.arriving.get(flow, flow))
 
     def allocated(self, flow: int, grant: Grant) -> tuple[Session, Allocation]:
         """The requester's session and allocation: 437 where there is none, 441 where it is another's (RFC 8656, 5)."""
