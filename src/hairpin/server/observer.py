@@ -1,10 +1,9 @@
-"""Tells the hooks and the log what happens to sessions; never a log line a packet, never a secret."""
+"""Tells the log, and whoever wants to know, what happens to sessions; never a log line a packet, never a secret."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hairpin.engine import Engine
-from hairpin.hooks import Events
 from hairpin.logging import Logger
 from hairpin.stun import Counters, Method, Request
 from hairpin.turn.effects import Notify
@@ -15,12 +14,14 @@ LINES_A_SECOND = 10
 
 @dataclass(slots=True)
 class Observer:
-    """Listens to an engine."""
+    """Listens to an engine. Those in its lists are told in their order, with the time in Unix seconds."""
 
     log: Logger
-    events: Events | None
     wall: Callable[[], float]
     clock: Callable[[], int]
+    on_event: list[Callable[[Notify, float], None]] = field(default_factory=list)
+    on_ended: list[Callable[[Notify, Counters, float], None]] = field(default_factory=list)
+    on_refused: list[Callable[[Request, str, float], None]] = field(default_factory=list)
     _second: int = field(default=0, init=False)
     _said: int = field(default=0, init=False)
     _unsaid: int = field(default=0, init=False)
@@ -32,13 +33,17 @@ class Observer:
 
     def event(self, notify: Notify) -> None:
         """Something happened to a session."""
-        if self.events is not None:
-            self.events.publish(Notify(notify.kind, notify.session.view(), notify.data), self.wall())
+        if self.on_event:
+            told, at = Notify(notify.kind, notify.session.view(), notify.data), self.wall()
+            for tell in self.on_event:
+                tell(told, at)
         if self.log.speaks("trace"):
             self.log.trace(notify.kind, session=notify.session.id, **dict(notify.data))
 
     def ended(self, notify: Notify, counters: Counters) -> None:
         """One summary line for each session."""
+        for tell in self.on_ended:
+            tell(notify, counters, self.wall())
         if not self.log.speaks("info"):
             return
         session = notify.session
@@ -62,6 +67,8 @@ class Observer:
 
     def refused(self, request: Request, reason: str) -> None:
         """Why a login failed."""
+        for tell in self.on_refused:
+            tell(request, reason, self.wall())
         if self._may_speak():
             username, method = request.message.username, Method(request.message.method).name
             self.log.info("login refused", reason=reason, username=username, client=str(request.source), method=method)

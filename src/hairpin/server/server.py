@@ -193,8 +193,10 @@ class Server:
         authenticator = assembly.authenticator(config, self._hook)
         self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
-        observer = Observer(self.log, self._events, self.wall, self.clock)
-        observer.watch(self.engine)
+        self.observer = Observer(self.log, self.wall, self.clock)
+        if self._events is not None:
+            self.observer.on_event.append(self._events.publish)
+        self.observer.watch(self.engine)
 
     def _events_came(self) -> None:
         """A few batches from the packet path; what is left comes at the loop's next turn."""
