@@ -15,6 +15,7 @@ from hairpin import load, server
 from hairpin.auth import Entrance, IceServers, ice_servers, mint
 from hairpin.config import Config, ConfigError
 from hairpin.config.summary import describe
+from hairpin.turnclient import ArgumentError, Credentials, Target
 from hairpin.version import __version__
 
 NOT_WELL, BAD_SETTINGS = 1, 2
@@ -110,8 +111,8 @@ def bench(
 ) -> None:
     """Put a load on any TURN server, and say what it did with it."""
     with _one_line_errors():
-        credentials = _bench_credentials(user, password, secret, seconds)
-        plan = load.Plan(load.Target.parse(uri), credentials, load.Load(mode, sessions, packets, size, seconds), peer)
+        credentials = _credentials(user or ("bench" if secret else ""), password, secret, seconds)
+        plan = load.Plan(Target.parse(uri), credentials, load.Load(mode, sessions, packets, size, seconds), peer)
         with load.screen(quiet=as_json) as show:
             figures = load.run(plan, show)
     judged = load.verdict(figures)
@@ -119,19 +120,19 @@ def bench(
     raise typer.Exit(0 if judged.well else NOT_WELL)
 
 
-def _bench_credentials(user: str, password: str, secret: str, seconds: float) -> load.Credentials:
+def _credentials(user: str, password: str, secret: str, seconds: float) -> Credentials:
     if bool(password) == bool(secret):
-        raise load.PlanError("--password or --secret: one of them, and not both")
+        raise ArgumentError("--password or --secret: one of them, and not both")
     if secret:
-        return load.Credentials(*mint(secret, user or "bench", int(seconds) + HOUR, time.time()))
-    return load.Credentials(user, password)
+        return Credentials(*mint(secret, user, int(seconds) + HOUR, time.time()))
+    return Credentials(user, password)
 
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, load.PlanError) as error:
+    except (ConfigError, ArgumentError) as error:
         typer.echo(f"hairpin: {error}", err=True)
         raise typer.Exit(BAD_SETTINGS) from None
 

@@ -4,8 +4,6 @@ import json
 import os
 import resource
 import signal
-import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from client import BINDING, build
-from conftest import tool
+from coturn import coturn
 from hairpin.cli import app
 from running import PASSWORD, USER, Running, configuration, running
 from serving import free_port
@@ -164,6 +161,7 @@ def test_more_sessions_than_descriptors(monkeypatch: pytest.MonkeyPatch) -> None
     [
         (["http://localhost", "--password", "p", "--user", "u"], "is no TURN URI"),
         (["turns:localhost", "--password", "p", "--user", "u"], "TLS is not there yet"),
+        (["stun:localhost", "--password", "p", "--user", "u"], "carries no load"),
         (["turn:localhost:99999", "--password", "p", "--user", "u"], "99999 is no port"),
         (["turn:localhost?transport=sctp", "--password", "p", "--user", "u"], "the transport is udp or tcp"),
         (["turn:localhost", "--user", "u"], "--password or --secret"),
@@ -188,48 +186,14 @@ def test_bad_arguments_are_one_line_and_exit_2(arguments: list[str], words: str)
     assert result.stderr.count("\n") == 1
 
 
-@pytest.fixture
-def coturn(tmp_path: Path) -> Iterator[int]:
-    """The port of Debian's coturn, which lets peers on loopback in."""
-    port = free_port()
-    places = ["-L", "127.0.0.1", "-E", "127.0.0.1", "-p", str(port), "--allow-loopback-peers"]
-    plain = ["-n", "-m", "1", "--no-cli", "--no-tls", "--no-dtls", "--log-file", "stdout"]
-    files = ["--pidfile", str(tmp_path / "pid"), "--userdb", str(tmp_path / "db")]
-    who = ["--lt-cred-mech", "--user", f"{USER}:{PASSWORD}", "--realm", "example.org"]
-    command = [tool("turnserver", "coturn"), *plain, *places, *files, *who]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        await_binding(port)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
-def await_binding(port: int) -> None:
-    """Ask until there is an answer."""
-    waiting = threading.Event()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("127.0.0.1", port))
-        probe.settimeout(0.1)
-        for _ in range(200):
-            try:
-                probe.send(build(BINDING, b"are you up? ", []))
-                probe.recv(1500)
-            except OSError:
-                waiting.wait(0.05)  # not bound yet, and silence or a refusal is the only sign of that
-                continue
-            return
-    raise AssertionError("turnserver does not answer")
-
-
-def test_coturn(coturn: int) -> None:
+def test_coturn(tmp_path: Path) -> None:
     """Another server is measured as well: over UDP and TCP, by pairs and with a peer, and its refusal understood."""
-    for transport in ("udp", "tcp"):
-        for mode in ("pair", "echo"):
-            result = bench(f"turn:127.0.0.1:{coturn}?transport={transport}", "--mode", mode, "--json", *LOAD)
-            found = json.loads(result.stdout)
-            assert (result.exit_code, found["packets"]["lost"], found["sessions"]) == (0, 0, 4), result.stdout
-    assert found["software"].startswith("Coturn")
-    result = bench(f"turn:127.0.0.1:{coturn}", password="wrong")
-    assert (result.exit_code, "(401)" in result.stdout) == (1, True)
+    with coturn(tmp_path, "--allow-loopback-peers") as port:
+        for transport in ("udp", "tcp"):
+            for mode in ("pair", "echo"):
+                result = bench(f"turn:127.0.0.1:{port}?transport={transport}", "--mode", mode, "--json", *LOAD)
+                found = json.loads(result.stdout)
+                assert (result.exit_code, found["packets"]["lost"], found["sessions"]) == (0, 0, 4), result.stdout
+        assert found["software"].startswith("Coturn")
+        result = bench(f"turn:127.0.0.1:{port}", password="wrong")
+        assert (result.exit_code, "(401)" in result.stdout) == (1, True)

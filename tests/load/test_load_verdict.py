@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from hairpin.load import Credentials, Load, Mode, Plan, Target, report, verdict
-from hairpin.load.failure import Cause, Failure
+from hairpin.load import Load, Mode, Plan, report, verdict
 from hairpin.load.figures import Figures
 from hairpin.load.histogram import Times
 from hairpin.stun import Transport
+from hairpin.turnclient import Credentials, Target
+from hairpin.turnclient.failure import Cause, Failure
 
 MS, S = 1_000_000, 1_000_000_000
 TIMES = Times(400_000, 1_100_000, 9 * MS)

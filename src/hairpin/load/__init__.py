@@ -1,9 +1,9 @@
 """A load generator for any TURN server: it plays the clients, and says in plain words what the server did."""
 
 from hairpin.load.bench import run
-from hairpin.load.plan import Credentials, Load, Mode, Plan, PlanError, Target
+from hairpin.load.plan import Load, Mode, Plan
 from hairpin.load.report import report
 from hairpin.load.screen import screen
 from hairpin.load.verdict import verdict
 
-__all__ = ["Credentials", "Load", "Mode", "Plan", "PlanError", "Target", "report", "run", "screen", "verdict"]
+__all__ = ["Load", "Mode", "Plan", "report", "run", "screen", "verdict"]

@@ -5,12 +5,13 @@ import socket
 
 from hairpin.load.call import Call
 from hairpin.load.crew import Crew, Place, Show
-from hairpin.load.failure import Cause, Failure, plain
 from hairpin.load.figures import Figures
 from hairpin.load.loop import Loop
-from hairpin.load.plan import Load, Mode, Plan, PlanError, Target
+from hairpin.load.plan import Load, Mode, Plan
 from hairpin.load.storm import storm
 from hairpin.stun import Transport
+from hairpin.turnclient import ArgumentError, Target
+from hairpin.turnclient.failure import Cause, Failure, plain
 
 SPARE = 64  # descriptors for everything else
 
@@ -38,9 +39,9 @@ def resolve(target: Target) -> Place:
 
 
 def _claim_descriptors(load: Load) -> None:
-    """As many as the machine grants; PlanError before a packet is sent where that is too few."""
+    """As many as the machine grants; ArgumentError before a packet is sent where that is too few."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     wanted = load.sessions * (1 if load.mode in (Mode.PAIR, Mode.SETUPS) else 2) + SPARE
     if hard != resource.RLIM_INFINITY and wanted > hard:
-        raise PlanError(f"--sessions: {load.sessions} need {wanted} open files, and this machine grants {hard}")
+        raise ArgumentError(f"--sessions: {load.sessions} need {wanted} open files, and this machine grants {hard}")

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hairpin.load.client import Client
-from hairpin.load.failure import Cause, Failure
 from hairpin.load.figures import Figures
 from hairpin.load.links import Connection, Datagrams, Endpoint, Link
 from hairpin.load.loop import Loop
 from hairpin.load.plan import Plan
 from hairpin.load.session import OnData, Session, drive
 from hairpin.stun import Transport
+from hairpin.turnclient.client import Client
+from hairpin.turnclient.failure import Cause, Failure
 
 AT_ONCE = 32  # requests in flight, but in mode setups: a call's clients do not come as a storm
 

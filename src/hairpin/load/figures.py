@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from hairpin.load.failure import Failure
 from hairpin.load.histogram import Times
 from hairpin.load.plan import Plan
+from hairpin.turnclient.failure import Failure
 
 
 @dataclass(frozen=True, slots=True)

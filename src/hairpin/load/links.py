@@ -1,28 +1,19 @@
 """Sockets of the load: a link carries STUN messages and ChannelData to the server, over UDP or TCP."""
 
-import os
 import socket
 import struct
 from collections.abc import Sequence
 
-from hairpin.load.plan import PlanError
+from hairpin.turnclient import ArgumentError
+from hairpin.turnclient.failure import LinkError
+from hairpin.turnclient.framing import frames
 
 Endpoint = tuple[str, int] | tuple[str, int, int, int]
 DATAGRAM = 2048
 CHUNK = 65_536
 MOST_WAITING = 262_144  # bytes that a slow TCP connection may owe
 ROOM = 4 << 20
-HEADER = struct.Struct("!HH")
 SO_MEMINFO, MEMINFO = 55, struct.Struct("9I")  # linux/sock_diag.h: the last one is SK_MEMINFO_DROPS
-
-
-class LinkError(Exception):
-    """The link can carry no more; `refused` where nobody listens at the other end."""
-
-    def __init__(self, error: OSError | None = None) -> None:
-        self.refused = isinstance(error, ConnectionRefusedError)
-        self.closed = error is None or isinstance(error, ConnectionResetError | BrokenPipeError)
-        super().__init__(os.strerror(error.errno) if error and error.errno else "")
 
 
 def datagram_socket(family: int) -> socket.socket:
@@ -133,23 +124,11 @@ class Connection:
         if not data:
             raise LinkError
         self._unread += data
-        return self._frames()
+        return frames(self._unread)
 
     def overflowed(self) -> int:
         """TCP drops nothing."""
         return 0
-
-    def _frames(self) -> list[bytes]:
-        unread, frames, at = bytes(self._unread), [], 0
-        while len(unread) - at >= HEADER.size:
-            first, length = HEADER.unpack_from(unread, at)
-            size = 4 + length + -length % 4 if first & 0xC000 else 20 + length
-            if len(unread) - at < size:
-                break
-            frames.append(unread[at : at + size])
-            at += size
-        del self._unread[:at]
-        return frames
 
 
 Link = Datagrams | Connection
@@ -159,6 +138,6 @@ def _socket(family: int, kind: int) -> socket.socket:
     try:
         made = socket.socket(family, kind)
     except OSError as error:
-        raise PlanError(f"this machine grants no more sockets: {error.strerror}") from None
+        raise ArgumentError(f"this machine grants no more sockets: {error.strerror}") from None
     made.setblocking(False)
     return made

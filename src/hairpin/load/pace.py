@@ -1,6 +1,7 @@
 """When packets are due: at even distances from the start, none before its time."""
 
-SECOND = 1_000_000_000
+from hairpin.turnclient.client import SECOND
+
 FEW = 16  # sent in a row, before what came is read
 ARREARS = SECOND // 50  # what is later than this is not sent at all
 

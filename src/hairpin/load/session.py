@@ -5,14 +5,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from hairpin.load.client import Client
-from hairpin.load.failure import Cause
-from hairpin.load.links import Link, LinkError
+from hairpin.load.links import Link
 from hairpin.load.loop import WRITE, Loop
+from hairpin.turnclient.client import Client
+from hairpin.turnclient.failure import LinkError
+from hairpin.turnclient.framing import CHANNEL_HEADER
 
 Step = Callable[[Client, int], None]
 OnData = Callable[[bytes, int, int], object]
-CHANNEL_HEADER = 4
 MOST_ADDRESSES = 16  # RFC 8656, section 7.4, asks for three; a storm soon comes by its own ports again
 
 
@@ -136,8 +136,7 @@ class Session:
             self._loop.watch_writing(self.link.socket.fileno(), self._watching)
 
     def _broke(self, error: LinkError) -> None:
-        cause = Cause.REFUSED if error.refused else Cause.CLOSED if error.closed else Cause.NETWORK
-        self.client.fail(cause, reason=str(error))
+        self.client.fail(error.cause, reason=str(error))
         self._steps.clear()
         if self._open:
             self._loop.remove(self.link.socket.fileno())

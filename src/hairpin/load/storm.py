@@ -4,12 +4,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hairpin.load.client import Client
 from hairpin.load.crew import Crew, Progress
 from hairpin.load.figures import Figures
 from hairpin.load.histogram import Histogram
-from hairpin.load.pace import SECOND
 from hairpin.load.session import Session, drive
+from hairpin.turnclient.client import SECOND, Client
 
 
 def storm(crew: Crew) -> Figures:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from hairpin.load.client import CHANNEL
-from hairpin.load.links import DATAGRAM, HEADER, datagram_socket, overflowed
+from hairpin.load.links import DATAGRAM, datagram_socket, overflowed
 from hairpin.load.loop import Loop
-from hairpin.load.pace import SECOND, Pace
+from hairpin.load.pace import Pace
 from hairpin.load.session import Session
 from hairpin.load.tally import MARKS, Tally
 from hairpin.stun import Address
+from hairpin.turnclient.client import CHANNEL, SECOND
+from hairpin.turnclient.framing import HEADER
 
 CHORES = SECOND // 2
 QUIET = SECOND  # after so long without an arrival the rest is lost

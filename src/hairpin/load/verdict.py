@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from hairpin.load.failure import Cause
 from hairpin.load.figures import Figures
 from hairpin.load.hints import hint
 from hairpin.load.plan import Mode
+from hairpin.turnclient.failure import Cause
 
 TOLERATED = 0.001  # of the packets may be lost
 BUSY = 0.9  # of its time, and the generator's own queue is in the figures

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hairpin.auth import long_term_key
-from hairpin.load.failure import Cause, Failure, plain
-from hairpin.load.pace import SECOND
-from hairpin.load.plan import Credentials
 from hairpin.stun import Address, Attribute, DecodeError, Kind, Message, Method
+from hairpin.turnclient.failure import Cause, Failure, plain
+from hairpin.turnclient.target import Credentials
 
+SECOND = 1_000_000_000
 FIRST_WAIT = SECOND // 2  # RFC 8489, section 6.2.1: RTO
 MOST_SENDINGS = 4  # Rc there is 7, but a person waits for this client
 PATIENCE = FIRST_WAIT * (2**MOST_SENDINGS - 1)  # the same over TCP, where nothing is sent again (section 6.2.2)
@@ -20,6 +20,7 @@ CHANNEL = 0x4000
 LIFETIME = 600  # RFC 8656, section 3.2, for a server that does not say
 REBIND = 240 * SECOND  # the permission of a channel lasts 300 s (RFC 8656, section 9)
 NAMES = {
+    Method.BINDING: "Binding",
     Method.ALLOCATE: "Allocate",
     Method.REFRESH: "Refresh",
     Method.CREATE_PERMISSION: "CreatePermission",
@@ -52,11 +53,15 @@ class _Transaction:
 class Client:
     """One five-tuple: its allocation, permission and channel, kept alive until they are released."""
 
-    def __init__(self, credentials: Credentials, *, reliable: bool, chance: Chance) -> None:
-        """Over a `reliable` transport nothing is sent again; `chance` gives that many random bytes."""
+    def __init__(self, credentials: Credentials | None, *, reliable: bool, chance: Chance) -> None:
+        """Over a `reliable` transport nothing is sent again; `chance` gives that many random bytes.
+
+        Without credentials it is a stranger, for whom a 401 is a failure like any other.
+        """
         self.outgoing: deque[bytes] = deque()
         self.relay: Address | None = None
         self.failure: Failure | None = None
+        self.answer: Message | None = None  # the last one that counted
         self.software = ""
         self.repeated = 0
         self._credentials, self._reliable, self._chance = credentials, reliable, chance
@@ -82,6 +87,10 @@ class Client:
         if self._open:
             return self._open.due
         return min((due for due, _ in self._kept), default=None)
+
+    def binding(self, now: int) -> None:
+        """Ask by which address the server sees us (RFC 8489, section 2)."""
+        self._ask(_Request(Method.BINDING, ()), now)
 
     def allocate(self, version: int, now: int) -> None:
         """Ask for a relay of this IP version (RFC 8656, section 7.1)."""
@@ -111,10 +120,12 @@ class Client:
         if message.method != transaction.message.method or message.kind not in (Kind.SUCCESS, Kind.ERROR):
             return
         self._note_software(message)
+        if message.kind == Kind.SUCCESS and transaction.signed and self._key and not message.verify(self._key):
+            transaction.unproved = True  # as if never received (RFC 8489, section 9.2.5)
+            return
+        self.answer = message
         if message.kind == Kind.ERROR:
             self._refused(transaction, message, now)
-        elif transaction.signed and self._key and not message.verify(self._key):
-            transaction.unproved = True  # as if never received (RFC 8489, section 9.2.5)
         else:
             self._granted(transaction, message, now)
 
@@ -147,12 +158,13 @@ class Client:
             self._open = self._begin(request, now)
 
     def _begin(self, request: _Request, now: int) -> _Transaction:
-        known: Attributes = (
-            (Attribute.USERNAME, self._credentials.username),
-            (Attribute.REALM, self._realm),
-            (Attribute.NONCE, self._nonce),
-        )
-        attributes = request.attributes + (known if self._key else ())
+        attributes = request.attributes
+        if self._credentials and self._key:
+            attributes += (
+                (Attribute.USERNAME, self._credentials.username),
+                (Attribute.REALM, self._realm),
+                (Attribute.NONCE, self._nonce),
+            )
         message = Message.build(request.method, Kind.REQUEST, self._chance(12), attributes, self._key)
         self.outgoing.append(bytes(message))
         return _Transaction(request, message, bool(self._key), now + (PATIENCE if self._reliable else FIRST_WAIT))
@@ -169,17 +181,17 @@ class Client:
     def _refused(self, transaction: _Transaction, message: Message, now: int) -> None:
         code, reason = message.error_code or (0, "an error without a code")
         fresh = (code == 401 and not transaction.signed) or (code == 438 and transaction.nonces < MOST_NONCES)
-        if fresh and message.nonce and (message.realm or self._realm):
-            self._learn(message)
+        if fresh and self._credentials and message.nonce and (message.realm or self._realm):
+            self._learn(message, self._credentials)
             self._open = self._begin(transaction.request, now)
             self._open.nonces = transaction.nonces + (code == 438)
             return
         self.fail(Cause.ANSWER, code, _elsewhere(message) or reason)
 
-    def _learn(self, message: Message) -> None:
+    def _learn(self, message: Message, credentials: Credentials) -> None:
         """Realm and nonce make the key (RFC 8489, section 9.2.5)."""
         self._realm, self._nonce = message.realm or self._realm, message.nonce or ""
-        self._key = long_term_key(self._credentials.username, self._realm, self._credentials.password)
+        self._key = long_term_key(credentials.username, self._realm, credentials.password)
 
     def _granted(self, transaction: _Transaction, message: Message, now: int) -> None:
         request = transaction.request

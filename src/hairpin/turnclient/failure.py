@@ -1,5 +1,6 @@
 """Why a session came to nothing."""
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,6 +29,22 @@ class Failure:
 
     def __str__(self) -> str:
         return " ".join(str(part) for part in (f"{self.step}:", self.code or self.cause.value, self.reason) if part)
+
+
+class LinkError(Exception):
+    """What carries the messages can carry no more; None for the end of a stream."""
+
+    def __init__(self, error: OSError | None = None) -> None:
+        self.cause = _cause(error)
+        super().__init__(os.strerror(error.errno) if error and error.errno else "")
+
+
+def _cause(error: OSError | None) -> Cause:
+    if isinstance(error, ConnectionRefusedError):
+        return Cause.REFUSED
+    if error is None or isinstance(error, ConnectionResetError | BrokenPipeError):
+        return Cause.CLOSED
+    return Cause.NETWORK
 
 
 def plain(text: str) -> str:

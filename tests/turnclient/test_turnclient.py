@@ -26,10 +26,10 @@ from client import (
     mask,
     parse,
 )
-from hairpin.load.client import Client
-from hairpin.load.failure import Cause, Failure
-from hairpin.load.plan import Credentials
 from hairpin.stun import Address
+from hairpin.turnclient.client import Client
+from hairpin.turnclient.failure import Cause, Failure
+from hairpin.turnclient.target import Credentials
 
 MS, S = 1_000_000, 1_000_000_000
 SOFTWARE, ALTERNATE_SERVER = 0x8022, 0x8023
