@@ -1,6 +1,7 @@
 """The outgoing half of the HTTP contract: it asks other programs for passwords and tells them what happens."""
 
 from hairpin.hooks.client import HookClient
+from hairpin.hooks.event import body
 from hairpin.hooks.events import Events, Timers
 
-__all__ = ["Events", "HookClient", "Timers"]
+__all__ = ["Events", "HookClient", "Timers", "body"]

@@ -1,14 +1,13 @@
 """Delivers events to the hooks: in order for a session, many sessions at a time, at least once, in nobody's way."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from hairpin.hooks.backlog import Backlog, Event, Line
+from hairpin.hooks.event import body
 from hairpin.hooks.signature import webhook_headers
-from hairpin.stun import Transport
 from hairpin.turn.effects import Notify
 
 Post: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
@@ -113,9 +112,9 @@ class Events:
         """Send an event once; what went wrong, or None."""
         event.attempts += 1
         try:
-            body = _body(event)
-            headers = webhook_headers(self._key, event.id, int(self._timers.wall()), body)
-            status = await self._post("/events", body, headers)
+            content = body(event.notify, event.at)
+            headers = webhook_headers(self._key, event.id, int(self._timers.wall()), content)
+            status = await self._post("/events", content, headers)
         except OSError as error:
             return str(error)
         except Exception as error:  # whatever it is: the other events are still to be delivered
@@ -149,20 +148,3 @@ class Events:
 def delay(attempts: int) -> float:
     """Seconds until the next attempt after so many."""
     return min(FIRST_DELAY * 2.0 ** (attempts - 1), LONGEST_DELAY)
-
-
-def _body(event: Event) -> bytes:
-    session = event.notify.session
-    content = {
-        "kind": event.notify.kind,
-        "id": session.id,
-        "at": round(event.at, 3),
-        "session": {
-            "address": str(session.client),
-            "interface": str(session.interface),
-            "transport": Transport(session.transport).name.lower(),
-        },
-        "username": session.username,
-        **dict(event.notify.data),
-    }
-    return json.dumps(content, separators=(",", ":")).encode()
