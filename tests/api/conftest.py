@@ -8,7 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from hairpin.api import Access, Interface, create_app
+from hairpin.api import Access, Feed, Interface, create_app
+from hairpin.hooks import body
+from hairpin.server.lives import Life
 from hairpin.stun import Address, Reach, Transport
 from hairpin.turn.grant import Identity
 from hairpin.turn.state import Allocation, Channel, Permission, Relay, Session
@@ -60,6 +62,8 @@ class FakeView:
     secret: bool = True
     draining: bool = False
     stuck: bool = False
+    feed: Feed = field(default_factory=lambda: Feed("a-run-of-the-server", body))
+    lives: dict[str, Life] = field(default_factory=dict)
     crashes: list[tuple[str, type[BaseException] | None]] = field(default_factory=list)
     blocked: dict[str, int] = field(default_factory=dict)
 
@@ -70,6 +74,10 @@ class FakeView:
     def sessions(self) -> dict[int, Session]:
         """The live sessions."""
         return self.live
+
+    def life(self, session: str) -> Life | None:
+        """A life that the test has made up."""
+        return self.lives.get(session)
 
     def ports(self) -> dict[int, tuple[int, int]]:
         """Relay ports by IP version."""

@@ -30,6 +30,7 @@ def findings(view, headers):
     view.add(1)
     view.add(2, transport=Transport.TCP)
     view.begin(3, "bob")
+    view.feed.end()  # or a stream of events would have none
     config = SchemathesisConfig.from_dict({**CONFIG, "headers": headers})
     schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(view), headers=headers, config=config)
     bad, made = [], Counter()
@@ -66,6 +67,8 @@ async def test_every_response_is_described(client, ask, guarded):
         "/info",
         "/session",
         "/session/statistics",
+        "/session/events",
+        "/events",
         "/credentials",
         "/health",
         "/drain",

@@ -9,8 +9,7 @@ import pytest
 import uvicorn
 
 from hairpin.api import create_app, protocol, wire
-from hairpin.server.web import WebServer
-from hairpin.stun import Address
+from standing import standing
 
 INFO = b"GET /info HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /credentials HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\nHost: "
@@ -145,16 +144,6 @@ async def test_bad_requests_are_not_logged(view, caplog, request_):
         assert (await exchange(port, request_)).startswith(b"HTTP/1.1 4")
     assert caplog.records == []
     assert not logging.getLogger("uvicorn.error").disabled
-
-
-@asynccontextmanager
-async def standing(view):
-    """The API as the server has it."""
-    web = WebServer(Address("127.0.0.1", 0))
-    await web.serve(view)
-    yield web
-    await web.stop()
-    web.close()
 
 
 async def test_other_users_of_uvicorn_keep_their_loggers(view):

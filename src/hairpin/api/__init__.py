@@ -1,7 +1,8 @@
 """The incoming half of the HTTP contract: REST and metrics over a view of the running server."""
 
 from hairpin.api.app import create_app
-from hairpin.api.view import Access, Figures, Interface, View, WorkerFigures
+from hairpin.api.feed import Feed
+from hairpin.api.view import Access, Figures, Interface, Life, View, WorkerFigures
 from hairpin.api.wire import protocol
 
-__all__ = ["Access", "Figures", "Interface", "View", "WorkerFigures", "create_app", "protocol"]
+__all__ = ["Access", "Feed", "Figures", "Interface", "Life", "View", "WorkerFigures", "create_app", "protocol"]

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from hairpin.api import credentials, health, info, metrics, problems, sessions
+from hairpin.api import credentials, events, health, info, life, metrics, problems, sessions
 from hairpin.api.description import describe
 from hairpin.api.guard import Guard
 from hairpin.api.headers import Stamp
@@ -26,7 +26,7 @@ def create_app(view: View) -> ASGIApp:
     )
     app.state.view = view
     problems.install(app)
-    for part in (info, sessions, credentials, health, metrics):
+    for part in (info, sessions, life, events, credentials, health, metrics):
         app.router.routes.extend(part.router.routes)
     _serve_description(app, view)
     return Stamp(Guard(app, view.access), view)

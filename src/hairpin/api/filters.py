@@ -87,6 +87,7 @@ def _transport(text: str) -> int:
 
 
 FIELDS = {
+    "id": _text("The session's id."),
     "address": _form(f"{_IP_PORT}|{_IP}", _address, "IP:PORT, [IPv6]:PORT or an IP alone", "The client's address."),
     "interface": _form(_IP_PORT, Address.parse, "IP:PORT or [IPv6]:PORT", "The interface's external or bind address."),
     "transport": _form("[01]|[Uu][Dd][Pp]|[Tt][Cc][Pp]", _transport, "0, 1, udp or tcp", "0 or udp, 1 or tcp."),
@@ -96,13 +97,14 @@ FIELDS = {
     "all": _form("true|false", lambda text: text == "true", "true or false", "true: every session of `username`."),
     "block": _count(_YEAR, "With all=true: refuse the user's Allocates for so many seconds."),
 }
-FILTERS = ("address", "interface", "transport", "username")
+FILTERS = ("id", "address", "interface", "transport", "username")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """A query that was read; None is a field that was left out or empty."""
 
+    id: str | None = None
     address: Address | str | None = None
     interface: Address | None = None
     transport: int | None = None
@@ -141,10 +143,12 @@ class Query:
         return None if name is None else lambda session: name in (session.identity.username, session.identity.user)
 
     def _rest(self) -> Callable[[Session], bool] | None:
-        if self.transport is None and self.after is None:
+        if self.transport is None and self.after is None and self.id is None:
             return None
-        transport, after = self.transport, self.after or ""
-        return lambda session: transport in (None, session.transport) and session.id > after
+        transport, after, named = self.transport, self.after or "", self.id
+        return lambda session: (
+            transport in (None, session.transport) and session.id > after and named in (None, session.id)
+        )
 
 
 def read(params: QueryParams, allowed: Sequence[str]) -> Query:

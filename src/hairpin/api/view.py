@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hairpin.api.feed import Feed
 from hairpin.stun import Address
+from hairpin.turn.effects import SessionView
 from hairpin.turn.state import Session
 
 SECOND = 1_000_000_000
@@ -72,6 +74,30 @@ class WorkerFigures(Protocol):
         """Packets that were dropped, by reason."""
 
 
+class Life(Protocol):
+    """What became of a session: its control messages, the oldest first."""
+
+    @property
+    def session(self) -> SessionView:
+        """Whose life it is."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+
+    @property
+    def figures(self) -> Figures | None:
+        """The last figures of one that is over."""
+
+    @property
+    def forgotten(self) -> int:
+        """How many messages after the first are kept no more."""
+
+    @property
+    def messages(self) -> Sequence[tuple[float, str, tuple[tuple[str, object], ...]]]:
+        """When (Unix seconds), what, and what more there is to say."""
+
+
 class View(Protocol):
     """A running server. Nothing is kept on this side: every answer is read from it at the moment of the request."""
 
@@ -104,6 +130,10 @@ class View(Protocol):
         """The listeners, as they are bound."""
 
     @property
+    def feed(self) -> Feed:
+        """What happens to sessions, for those who listen."""
+
+    @property
     def draining(self) -> bool:
         """Whether new allocations are refused because the server is about to stop."""
 
@@ -112,6 +142,9 @@ class View(Protocol):
 
     def sessions(self) -> Mapping[int, Session]:
         """The live sessions by flow."""
+
+    def life(self, session: str) -> Life | None:
+        """The life of a session by its id, if it lives or has ended a moment ago."""
 
     def ports(self) -> Mapping[int, tuple[int, int]]:
         """Relay ports allocated and in all, by IP version (4, 6)."""

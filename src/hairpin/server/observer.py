@@ -14,11 +14,15 @@ LINES_A_SECOND = 10
 
 @dataclass(slots=True)
 class Observer:
-    """Listens to an engine. Those in its lists are told in their order, with the time in Unix seconds."""
+    """Listens to an engine. Those in its lists are told in their order, with the time in Unix seconds.
+
+    `on_notify` is told first, of the session itself; `on_event` of a copy, for those who keep what they are told.
+    """
 
     log: Logger
     wall: Callable[[], float]
     clock: Callable[[], int]
+    on_notify: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_event: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_ended: list[Callable[[Notify, Counters, float], None]] = field(default_factory=list)
     on_refused: list[Callable[[Request, str, float], None]] = field(default_factory=list)
@@ -33,8 +37,11 @@ class Observer:
 
     def event(self, notify: Notify) -> None:
         """Something happened to a session."""
+        at = self.wall()
+        for tell in self.on_notify:
+            tell(notify, at)
         if self.on_event:
-            told, at = Notify(notify.kind, notify.session.view(), notify.data), self.wall()
+            told = Notify(notify.kind, notify.session.view(), notify.data)
             for tell in self.on_event:
                 tell(told, at)
         if self.log.speaks("trace"):

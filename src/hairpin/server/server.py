@@ -9,15 +9,17 @@ from types import TracebackType
 from typing import Self
 
 from hairpin._core import Certificate, host_addresses
+from hairpin.api import Feed
 from hairpin.auth import Entrance, PasswordHook
 from hairpin.config import Config, ConfigError
 from hairpin.engine import Engine
 from hairpin.engine.engine import BATCH, ROUNDS
-from hairpin.hooks import Events, HookClient
+from hairpin.hooks import Events, HookClient, body
 from hairpin.logging import make_logger
 from hairpin.server import assembly
 from hairpin.server.certificates import Watch, certificates
 from hairpin.server.drain import Drain
+from hairpin.server.lives import Lives
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
 from hairpin.server.observer import Observer
 from hairpin.server.view import ServerView
@@ -162,6 +164,7 @@ class Server:
         self._make_engine(config)
         await self._web.serve(ServerView(self))
         self._stack.push_async_callback(self._web.stop)
+        self._stack.callback(self.feed.end)
         self._stack.push_async_callback(self._end_all)
         self._loop.add_reader(self._core.fileno(), self._events_came)
         assembly.set_rates(config, self._core)
@@ -193,7 +196,10 @@ class Server:
         authenticator = assembly.authenticator(config, self._hook)
         self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
+        self.lives, self.feed = Lives(), Feed(self.run_id, body)
         self.observer = Observer(self.log, self.wall, self.clock)
+        self.observer.on_notify += [self.lives.note, self.feed.publish]
+        self.observer.on_ended.append(self.lives.count)
         if self._events is not None:
             self.observer.on_event.append(self._events.publish)
         self.observer.watch(self.engine)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hairpin.api import Access, Interface
 from hairpin.auth import IceServers, ice_servers, mint
 from hairpin.server.assembly import SOFTWARE
+from hairpin.server.lives import Life
 from hairpin.stun import Counters, Totals
 from hairpin.turn.state import Session
 
@@ -26,6 +27,7 @@ class ServerView:
         self.run_id = server.run_id
         self.software = SOFTWARE
         self.started = server.started
+        self.feed = server.feed
         self.hide_passwords = config.api.hide_passwords
         token = config.api.token.get_secret_value() if config.api.token else None
         self.access = Access(token, config.api.allow_unauthenticated)
@@ -45,6 +47,10 @@ class ServerView:
     def sessions(self) -> Mapping[int, Session]:
         """The live sessions by flow."""
         return self._server.rules.sessions
+
+    def life(self, session: str) -> Life | None:
+        """The life of a session by its id, if it lives or has ended a moment ago."""
+        return self._server.lives.find(session)
 
     def ports(self) -> Mapping[int, tuple[int, int]]:
         """Relay ports allocated and in all, by IP version."""
