@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from hairpin import load, server
+from hairpin import load, probe, server
 from hairpin.auth import Entrance, IceServers, ice_servers, mint
 from hairpin.config import Config, ConfigError
 from hairpin.config.summary import describe
@@ -118,6 +119,27 @@ def bench(
     judged = load.verdict(figures)
     typer.echo(json.dumps(load.report(figures, judged)) if as_json else "\n".join(judged.sentences))
     raise typer.Exit(0 if judged.well else NOT_WELL)
+
+
+@app.command("probe")
+def probe_server(
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="turn:HOST[:PORT][?transport=udp|tcp]; turns, stun, stuns.")
+    ],
+    user: Annotated[str, typer.Option(help="Who asks; with --secret any name.")] = "",
+    password: Annotated[str, typer.Option(help="The user's.")] = "",
+    secret: Annotated[str, typer.Option(help="The secret to make TURN REST credentials from.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as one object.")] = False,
+) -> None:
+    """Try any STUN or TURN server as a client, one step after another, and say what is wrong and what to do."""
+    with _one_line_errors():
+        target = Target.parse(uri)
+        given = user or password or secret
+        credentials = _credentials(user or ("probe" if secret else ""), password, secret, HOUR) if given else None
+        console = Console(soft_wrap=True, quiet=as_json)
+        steps = asyncio.run(probe.probe(target, credentials, lambda step: console.print(probe.line(step))))
+    typer.echo(json.dumps(probe.report(target, steps)) if as_json else probe.verdict(steps))
+    raise typer.Exit(0 if probe.well(steps) else NOT_WELL)
 
 
 def _credentials(user: str, password: str, secret: str, seconds: float) -> Credentials:
