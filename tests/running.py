@@ -25,6 +25,7 @@ def configuration(*binds: tuple[str, str], workers: int = 1, **tables: Any) -> C
         "turn": {
             "realm": REALM,
             "workers": workers,
+            "probe": 0,
             "interfaces": [interface(kind, bind) for kind, bind in binds],
         },
         "api": {"bind": with_port("127.0.0.1:0")},

@@ -27,6 +27,7 @@ SETTINGS = """
 [turn]
 realm = "{realm}"
 workers = {workers}
+probe = 0
 mobility = true
 {interfaces}
 [api]

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from hairpin.api import Access, Feed, Interface, create_app
+from hairpin.api import Access, Feed, Interface, Probe, create_app
 from hairpin.hooks import body
 from hairpin.server.lives import Life
 from hairpin.stun import Address, Reach, Transport
@@ -59,6 +59,7 @@ class FakeView:
     )
     live: dict[int, Session] = field(default_factory=dict)
     taken: dict[int, tuple[int, int]] = field(default_factory=lambda: {4: (2, 16384), 6: (1, 16384)})
+    probed: list[Probe] = field(default_factory=list)
     secret: bool = True
     draining: bool = False
     stuck: bool = False
@@ -86,6 +87,10 @@ class FakeView:
     def warnings(self) -> list[str]:
         """One warning."""
         return ["The API asks nobody for a token."]
+
+    def probes(self) -> list[Probe]:
+        """What came of the server's tries of itself."""
+        return self.probed
 
     def given_up(self) -> dict[str, int]:
         """One counter."""

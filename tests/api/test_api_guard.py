@@ -2,7 +2,8 @@
 
 import pytest
 
-from hairpin.api import create_app
+from hairpin.api import Probe, create_app
+from hairpin.stun import Address
 
 HERE = ("host", "127.0.0.1:3000")
 
@@ -103,6 +104,16 @@ async def test_health_without_the_token(ask, guarded):
     assert (await ask(guarded, "/health", ("host", "lb.example"))).json() == {"status": "ok"}
     answer = await ask(guarded, "/health", HERE, ("authorization", "Bearer t\u00f6ken"))
     assert answer.json() == {"status": "ok", "warnings": ["The API asks nobody for a token."]}
+
+
+async def test_health_that_fails_without_the_token(ask, guarded):
+    """A stranger learns that it fails; who holds the token reads what does."""
+    place = Address.parse("192.0.2.1:3478")
+    guarded.probed = [Probe(place, "udp", "UDP: nobody listens.", 0.1, 1.0), Probe(place, "tcp", None, 0.1, 1.0)]
+    answer = await ask(guarded, "/health", ("host", "lb.example"))
+    assert (answer.status_code, answer.json()) == (503, {"status": "failing"})
+    answer = await ask(guarded, "/health", HERE, ("authorization", "Bearer t\u00f6ken"))
+    assert (answer.status_code, answer.json()["failing"]) == (503, ["udp 192.0.2.1:3478: UDP: nobody listens."])
 
 
 async def test_websockets_are_closed(view):

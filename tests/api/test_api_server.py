@@ -3,7 +3,8 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hairpin.api import create_app
+from hairpin.api import Probe, create_app
+from hairpin.stun import Address
 
 
 def stamped(answer):
@@ -127,6 +128,26 @@ async def test_draining(client, view):
     answer = await client.get("/health")
     assert (answer.status_code, answer.json()["status"]) == (503, "draining")
     assert answer.headers["content-type"] == "application/json"
+
+
+async def test_draining_comes_before_failing(client, view):
+    """A server that stops is not one that is ill."""
+    view.probed, view.draining = [Probe(Address.parse("192.0.2.1:3478"), "udp", "no", 0.1, 1.0)], True
+    assert (await client.get("/health")).json()["status"] == "draining"
+
+
+async def test_metrics_of_the_probe(client, view):
+    """Whether, how long and when, for each listener; nothing before the first time."""
+    place = Address.parse("192.0.2.1:3478")
+    view.probed = [Probe(place, "udp", "no", 0.25, 7.0), Probe(place, "tcp", None, 0.5, 9.0)]
+    families = {family.name: family for family in text_string_to_metric_families((await client.get("/metrics")).text)}
+
+    def values(name):
+        return {sample.labels["transport"]: sample.value for sample in families[f"hairpin_probe_{name}"].samples}
+
+    assert values("success") == {"udp": 0, "tcp": 1}
+    assert values("duration_seconds") == {"udp": 0.25, "tcp": 0.5}
+    assert values("timestamp_seconds") == {"udp": 7, "tcp": 9}
 
 
 async def test_metrics(client, view):

@@ -35,3 +35,16 @@ def test_mobility_is_for_the_users_named() -> None:
         (Identity("bob", "bob", "secret", b"key"), False),
     ):
         assert grants.grant(identity).mobility is mobile
+
+
+def test_the_servers_own_sessions_have_no_quota_and_meet_inside() -> None:
+    """Whatever the settings say of users and peers."""
+    host = Host(relays=(("172.31.0.1", "198.18.0.1"),))
+    limits, deny = Limits(sessions=1, sessions_per_user=1, rate=1), ["0.0.0.0/0"]
+    own = Identity("made-up", "made-up", "secret", b"key", internal=True)
+    grant = Grants(limits, Peers(host, deny=deny), inside=Peers(host)).grant(own)
+    assert (grant.limits.sessions, grant.limits.sessions_per_user, grant.limits.rate) == (0, 0, 0)
+    assert grant.peer(Address("198.18.0.1", 50000))[1] is Reach.INSIDE
+    assert not grant.mobility
+    with pytest.raises(Forbidden):
+        grant.peer(Address("127.0.0.1", 50000))

@@ -2,7 +2,7 @@
 
 from hairpin.api.app import create_app
 from hairpin.api.feed import Feed
-from hairpin.api.view import Access, Figures, Interface, Life, View, WorkerFigures
+from hairpin.api.view import Access, Figures, Interface, Life, Probe, View, WorkerFigures
 from hairpin.api.wire import protocol
 
-__all__ = ["Access", "Feed", "Figures", "Interface", "Life", "View", "WorkerFigures", "create_app", "protocol"]
+__all__ = ["Access", "Feed", "Figures", "Interface", "Life", "Probe", "View", "WorkerFigures", "create_app", "protocol"]

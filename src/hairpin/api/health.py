@@ -11,28 +11,39 @@ from hairpin.api.shared import Live
 router = APIRouter(tags=["server"])
 
 
+Status = Literal["ok", "draining", "failing"]
+
+
 class Health(BaseModel):
     """The server's state."""
 
-    status: Literal["ok", "draining"]
+    status: Status
+    failing: list[str] | None = Field(
+        default=None,
+        description="What failed when the server last tried its own listeners as a client; for those who are let in.",
+    )
     warnings: list[str] | None = Field(
         default=None, description="What the operator should know; for those who are let in."
     )
 
 
-_DRAINING: dict[int | str, dict[str, Any]] = {
-    503: {"model": Health, "description": "The server is about to stop and takes no new allocations."}
+_NOT_WELL: dict[int | str, dict[str, Any]] = {
+    503: {"model": Health, "description": "The server is about to stop, or fails when it tries itself as a client."}
 }
 
 
 @router.get(
-    "/health", response_model=Health, response_model_exclude_none=True, responses=_DRAINING, operation_id="health"
+    "/health", response_model=Health, response_model_exclude_none=True, responses=_NOT_WELL, operation_id="health"
 )
 async def health(request: Request, response: Response, view: Live) -> Health:
-    """200 while new allocations are taken, 503 while the server drains. Without the token it says no more than that."""
-    response.status_code = 503 if view.draining else 200
-    warnings = list(view.warnings()) if request.scope[TRUSTED] else None
-    return Health(status="draining" if view.draining else "ok", warnings=warnings)
+    """200 while new allocations are taken; 503 while the server drains, or failed when it last tried its own listeners
+    as a client. Without the token it says no more than that."""
+    problems = [f"{one.transport} {one.interface}: {one.problem}" for one in view.probes() if one.problem]
+    status: Status = "draining" if view.draining else "failing" if problems else "ok"
+    response.status_code = 200 if status == "ok" else 503
+    if not request.scope[TRUSTED]:
+        return Health(status=status)
+    return Health(status=status, failing=problems or None, warnings=list(view.warnings()))
 
 
 @router.post("/drain", response_model=Health, response_model_exclude_none=True, status_code=202, operation_id="drain")

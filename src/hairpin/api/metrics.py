@@ -34,6 +34,7 @@ class Scrape(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families."""
         yield from self._state()
+        yield from self._probes()
         yield from self._traffic()
         yield from self._drops()
         yield from ProcessCollector(registry=None).collect()
@@ -49,6 +50,18 @@ class Scrape(Collector):
             taken.add_metric([str(version)], allocated)
             in_all.add_metric([str(version)], capacity)
         yield from (taken, in_all)
+
+    def _probes(self) -> Iterator[Metric]:
+        labels = ["interface", "transport"]
+        well = GaugeMetricFamily("hairpin_probe_success", "1 where the server's try of itself was well.", labels=labels)
+        took = GaugeMetricFamily("hairpin_probe_duration_seconds", "How long that took.", labels=labels)
+        last = GaugeMetricFamily("hairpin_probe_timestamp_seconds", "When that was, in Unix time.", labels=labels)
+        for one in self.view.probes():
+            known = [str(one.interface), one.transport]
+            well.add_metric(known, int(one.problem is None))
+            took.add_metric(known, one.seconds)
+            last.add_metric(known, one.at)
+        yield from (well, took, last)
 
     def _traffic(self) -> Iterator[Metric]:
         for figure, (name, says) in _TRAFFIC.items():

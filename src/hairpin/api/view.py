@@ -23,6 +23,17 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """What came of it when the server last tried one of its listeners as a client: the step that failed, or None."""
+
+    interface: Address
+    transport: str  # as the settings have it
+    problem: str | None
+    seconds: float  # that it took
+    at: float  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Who is let in. No token: loopback only, or anyone where `open` says so."""
 
@@ -151,6 +162,9 @@ class View(Protocol):
 
     def warnings(self) -> Sequence[str]:
         """What the operator should know, a sentence each."""
+
+    def probes(self) -> Sequence[Probe]:
+        """For each listener that the server tries as its own client, what it last found; none before the first time."""
 
     def given_up(self) -> Mapping[str, int]:
         """How often Python dropped something to stay bounded, by what it was (a few fixed names)."""

@@ -1,14 +1,18 @@
-"""Who decides about a user: a token, else the static users, the shared secrets, the hook; never one after another."""
+"""Who decides about a user: a token, else the static users, the shared secrets, the hook; never one after another.
+
+The server itself, which tries its own front door, is known before all of them.
+"""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from hairpin.auth.hook import PasswordHook
-from hairpin.auth.result import Answer, Asker, Refusal
+from hairpin.auth.result import Answer, Asker, Credentials, Refusal
 from hairpin.auth.secret import SharedSecrets
 from hairpin.auth.static import StaticUsers
 from hairpin.auth.tokens import AccessTokens
 from hairpin.stun import Message, Method
+from hairpin.turn.grant import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Authenticator:
     secrets: SharedSecrets
     hook: PasswordHook | None = None
     tokens: AccessTokens | None = None
+    internal: Identity | None = None  # the server itself, made up at its start
 
     @property
     def anonymous(self) -> bool:
@@ -32,6 +37,8 @@ class Authenticator:
             return self.tokens.find(username or "", message.access_token)
         if username is None:
             return self._find_hash(message.userhash) or Refusal("no such user")
+        if self.internal and username == self.internal.username:
+            return Credentials((self.internal,))
         found = self.static.find(username) or self.secrets.find(username, expires=allocate)
         if found is not None:
             return found

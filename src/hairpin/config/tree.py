@@ -131,6 +131,7 @@ class Turn(Section):
     mobility: bool = False  # of allocations (RFC 8016)
     mobility_users: tuple[Username, ...] = ()  # whose; none named: everyone's
     workers: Annotated[int, Field(ge=0, le=128)] = 0  # 0: as many as this process may use
+    probe: Annotated[float, Field(ge=0, le=86_400)] = 60.0  # seconds between two tries of itself; 0: none
 
     @model_validator(mode="after")
     def _no_duplicates(self) -> Self:

@@ -19,7 +19,7 @@ from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
 from hairpin.server.certificates import certificates
 from hairpin.stun import Address
-from hairpin.turn.grant import Limits
+from hairpin.turn.grant import Identity, Limits
 from hairpin.turn.server import Server as Rules
 from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
 from hairpin.version import __version__
@@ -137,15 +137,17 @@ def grants(config: Config, host: Host) -> Grants:
         ),
         Peers(host, peers.allow, peers.deny, peers.nat64),
         frozenset(config.turn.mobility_users),
+        Peers(host),
     )
 
 
-def authenticator(config: Config, hook: PasswordHook | None) -> Authenticator:
-    """Who is asked about a user name."""
+def authenticator(config: Config, hook: PasswordHook | None, internal: Identity) -> Authenticator:
+    """Who is asked about a user name; `internal` is the server itself."""
     realm = config.turn.realm
     static = {name: password.get_secret_value() for name, password in config.auth.static_credentials.items()}
     shared = [secret.get_secret_value() for secret in config.auth.static_auth_secret]
-    return Authenticator(StaticUsers(static, realm), SharedSecrets(shared, realm, time.time), hook, _tokens(config))
+    users, secrets = StaticUsers(static, realm), SharedSecrets(shared, realm, time.time)
+    return Authenticator(users, secrets, hook, _tokens(config), internal)
 
 
 def _tokens(config: Config) -> AccessTokens | None:

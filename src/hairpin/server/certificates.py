@@ -1,10 +1,13 @@
 """Certificates and their keys out of the files that the settings name, and again when those change."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hairpin._core import Certificate
 from hairpin.config import Config, ConfigError
+from hairpin.logging import Logger
+from hairpin.probe import certificate as dated
 
 
 def certificates(config: Config, source: Path | None = None) -> list[list[Certificate]]:
@@ -36,6 +39,54 @@ class Watch:
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         return [_stamp(file) for file in self.files]
+
+
+class Dates:
+    """Says in time that certificates end: two weeks before, and when they have."""
+
+    def __init__(self, log: Logger, wall: Callable[[], float]) -> None:
+        """Nothing is known yet; `wall` is the time in Unix seconds."""
+        self._log = log
+        self._wall = wall
+        self._known: dict[Path, dated.Certificate] = {}
+        self._told: dict[Path, str] = {}
+
+    def read(self, config: Config) -> None:
+        """Note the dates in the files of these settings, in place of those before."""
+        files = (file for interface in config.turn.interfaces for file in interface.cert)
+        self._known = {file: known for file in dict.fromkeys(files) if (known := _read(file))}
+
+    def warnings(self) -> list[str]:
+        """A sentence for each certificate that ends soon, has ended or is not valid yet."""
+        return [f"{file} {says}." for file, says in self._problems().items()]
+
+    def tell(self) -> None:
+        """Log what was not logged before."""
+        problems = self._problems()
+        for file, says in problems.items():
+            kind = says.split()[0]  # the days left change every day: not what it is about
+            if self._told.get(file) != kind:
+                self._told[file] = kind
+                self._log.warning(f"{file} {says}.")
+        self._told = {file: kind for file, kind in self._told.items() if file in problems}
+
+    def _problems(self) -> dict[Path, str]:
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        judged = ((file, _problem(known, now)) for file, known in self._known.items())
+        return {file: says for file, says in judged if says}
+
+
+def _read(file: Path) -> dated.Certificate | None:
+    try:
+        return dated.read_pem(file.read_bytes())
+    except (OSError, ValueError):
+        return None  # whether it can be served is not to be judged here
+
+
+def _problem(known: dated.Certificate, now: datetime) -> str | None:
+    left = known.days_left(now)
+    soon = f"ends on {known.ends:%Y-%m-%d}, in {dated.days(left)}: renew it" if left < dated.SOON else None
+    return known.time_problem(now) or soon
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -23,11 +23,11 @@ class Drain:
             self.over.set()
             return
         self._rules.draining = True
-        self._log.info("draining", sessions=len(self._rules.sessions), seconds=seconds)
+        self._log.info("draining", sessions=self._rules.state.clients, seconds=seconds)
         self._loop.call_later(seconds, self.over.set)
         self.look()
 
     def look(self) -> None:
         """A session may have ended."""
-        if self._rules.draining and not self._rules.sessions:
+        if self._rules.draining and not self._rules.state.clients:
             self.over.set()

@@ -17,6 +17,7 @@ class Observer:
     """Listens to an engine. Those in its lists are told in their order, with the time in Unix seconds.
 
     `on_notify` is told first, of the session itself; `on_event` of a copy, for those who keep what they are told.
+    Nobody is told of the server's own sessions, in which it tries its front door.
     """
 
     log: Logger
@@ -37,6 +38,8 @@ class Observer:
 
     def event(self, notify: Notify) -> None:
         """Something happened to a session."""
+        if notify.session.internal:
+            return
         at = self.wall()
         for tell in self.on_notify:
             tell(notify, at)
@@ -49,6 +52,8 @@ class Observer:
 
     def ended(self, notify: Notify, counters: Counters) -> None:
         """One summary line for each session."""
+        if notify.session.internal:
+            return
         for tell in self.on_ended:
             tell(notify, counters, self.wall())
         if not self.log.speaks("info"):

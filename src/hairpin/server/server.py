@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -17,11 +17,12 @@ from hairpin.engine.engine import BATCH, ROUNDS
 from hairpin.hooks import Events, HookClient, body
 from hairpin.logging import make_logger
 from hairpin.server import assembly
-from hairpin.server.certificates import Watch, certificates
+from hairpin.server.certificates import Dates, Watch, certificates
 from hairpin.server.drain import Drain
 from hairpin.server.lives import Lives
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
 from hairpin.server.observer import Observer
+from hairpin.server.selfprobe import SelfProbe, doors, own_identity
 from hairpin.server.view import ServerView
 from hairpin.server.web import WebServer
 from hairpin.stun import Address
@@ -49,6 +50,8 @@ class Server:
         self.clock = time.monotonic_ns
         self.wall = time.time
         self.workers = config.turn.workers or min(usable_processors(), MOST_WORKERS)
+        self.identity = own_identity(config.turn.realm)
+        self.certificate_dates = Dates(self.log, self.wall)
         self._stack = AsyncExitStack()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -104,10 +107,11 @@ class Server:
         old = self.config
         shown = certificates(old)
         self.config = old.model_copy(update={section: getattr(config, section) for section in RELOADED})
-        self.engine.authenticator = assembly.authenticator(self.config, self._hook)
+        self.engine.authenticator = assembly.authenticator(self.config, self._hook, self.identity)
         self._core.offer_anonymity(self.engine.authenticator.anonymous)
         assembly.set_rates(self.config, self._core)
         self._show(shown)
+        self.certificate_dates.read(self.config)
         self.log.set_level(config.log.level)
         self.warnings = assembly.warnings(self.config, self._core, self._descriptors)
         self._regrant()
@@ -120,10 +124,12 @@ class Server:
         if self._watch.changed():
             try:
                 self._show(certificates(self.config))
+                self.certificate_dates.read(self.config)
             except ConfigError as error:
                 self.log.error("certificates were not read again", problem=str(error))
             else:
                 self.log.info("certificates were read again")
+        self.certificate_dates.tell()
         self._certificate_timer = self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
 
     def _show(self, shown: list[list[Certificate]]) -> None:
@@ -160,6 +166,7 @@ class Server:
         self._stack.callback(self._core.stop)
         self.listening = assembly.listening(config, self._core)
         self.warnings = assembly.warnings(config, self._core, self._descriptors)
+        self.certificate_dates.read(self.config)
         await self._start_hooks(config)
         self._make_engine(config)
         await self._web.serve(ServerView(self))
@@ -172,9 +179,16 @@ class Server:
         self._host_timer = self._loop.call_later(HOST_SECONDS, self._look_at_host)
         self._certificate_timer = self._loop.call_later(CERTIFICATE_SECONDS, self._look_at_certificates)
         self._core.start()
+        self._start_probing(config.turn.probe)
+        self.certificate_dates.tell()
         for warning in self.warnings:
             self.log.warning(warning)
         self.log.info("serving", version=__version__, api=str(self.api_address), workers=self.workers)
+
+    def _start_probing(self, seconds: float) -> None:
+        if seconds:
+            probing = self._loop.create_task(self.self_probe.run(seconds))
+            self._stack.push_async_callback(_cancelled, probing)
 
     async def _start_hooks(self, config: Config) -> None:
         self._hook: PasswordHook | None = None
@@ -193,7 +207,7 @@ class Server:
         self.rules = assembly.rules(config, self.listening)
         self._own = host_addresses()
         host = assembly.host(config, self.listening, self._web.address, self._own)
-        authenticator = assembly.authenticator(config, self._hook)
+        authenticator = assembly.authenticator(config, self._hook, self.identity)
         self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
         self.lives, self.feed = Lives(), Feed(self.run_id, body)
@@ -203,6 +217,14 @@ class Server:
         if self._events is not None:
             self.observer.on_event.append(self._events.publish)
         self.observer.watch(self.engine)
+        self.self_probe = SelfProbe(
+            doors(config, self.listening),
+            self.identity,
+            self._end_own,
+            paused=lambda: self.rules.draining,
+            wall=self.wall,
+            log=self.log,
+        )
 
     def _events_came(self) -> None:
         """A few batches from the packet path; what is left comes at the loop's next turn."""
@@ -229,6 +251,12 @@ class Server:
         self._arm()
         self._drain.look()
 
+    async def _end_own(self) -> None:
+        """End the sessions of the server itself."""
+        for flow in list(self.rules.state.internal):
+            with suppress(TimeoutError):
+                await self.engine.end(flow, "probed", self.clock())
+
     async def _end_all(self) -> None:
         """End every session, and wait until their workers have."""
         self.rules.draining = True
@@ -243,6 +271,11 @@ class Server:
         if self._timer is not None:
             self._timer.cancel()
         self.log.info("stopped", sessions_ended=len(flows), **({"unacknowledged": failed} if failed else {}))
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _slices(flows: list[int]) -> Iterator[list[int]]:

@@ -1,9 +1,9 @@
 """What the API sees of the server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
-from hairpin.api import Access, Interface
+from hairpin.api import Access, Interface, Probe
 from hairpin.auth import IceServers, ice_servers, mint
 from hairpin.server.assembly import SOFTWARE
 from hairpin.server.lives import Life
@@ -14,6 +14,26 @@ if TYPE_CHECKING:
     from hairpin.server.server import Server
 
 SECOND = 1_000_000_000
+
+
+class Visible(Mapping[int, Session]):
+    """Sessions by flow, without those that are hidden."""
+
+    def __init__(self, sessions: Mapping[int, Session], hidden: Set[int]) -> None:
+        """A view of both, live."""
+        self._sessions = sessions
+        self._hidden = hidden
+
+    def __getitem__(self, flow: int) -> Session:
+        if flow in self._hidden:
+            raise KeyError(flow)
+        return self._sessions[flow]
+
+    def __iter__(self) -> Iterator[int]:
+        return (flow for flow in self._sessions if flow not in self._hidden)
+
+    def __len__(self) -> int:
+        return len(self._sessions) - len(self._hidden)
 
 
 class ServerView:
@@ -45,8 +65,13 @@ class ServerView:
         return self._server.clock()
 
     def sessions(self) -> Mapping[int, Session]:
-        """The live sessions by flow."""
-        return self._server.rules.sessions
+        """The live sessions of clients by flow."""
+        state = self._server.rules.state
+        return Visible(state.sessions, state.internal) if state.internal else state.sessions
+
+    def probes(self) -> Sequence[Probe]:
+        """What the server found when it last tried its own front door."""
+        return self._server.self_probe.found
 
     def life(self, session: str) -> Life | None:
         """The life of a session by its id, if it lives or has ended a moment ago."""
@@ -59,7 +84,7 @@ class ServerView:
 
     def warnings(self) -> Sequence[str]:
         """What the operator should know."""
-        return self._server.warnings
+        return [*self._server.warnings, *self._server.certificate_dates.warnings()]
 
     def given_up(self) -> Mapping[str, int]:
         """What Python dropped to stay bounded."""

@@ -43,7 +43,7 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
         raise elsewhere(state.settings, request)  # 300, 508
     if session and session.belongs_to(identity):
         return []
-    if 0 < limits.sessions <= len(state.sessions):
+    if 0 < limits.sessions <= state.clients:
         raise InsufficientCapacity  # 508
     if 0 < limits.sessions_per_user <= state.users.get(identity.user, 0):
         raise AllocationQuotaReached  # 486

@@ -194,6 +194,11 @@ class SessionView:
     transport: int
     username: str
 
+    @property
+    def internal(self) -> bool:
+        """Whether it is one of the server's own, which nobody is told of."""
+        return False
+
     def view(self) -> "SessionView":
         """A copy, for whoever keeps it for long: it keeps no session in memory."""
         return SessionView(self.id, self.flow, self.client, self.interface, self.transport, self.username)

@@ -190,6 +190,11 @@ class Session(SessionView):
     coming: Coming | None = None  # where it will be as soon as the client sends data from there
     away: bool = False  # its connection is over: it will be there at once
 
+    @property
+    def internal(self) -> bool:
+        """Whether it is one of the server's own, which nobody is told of."""
+        return self.identity.internal
+
     def belongs_to(self, identity: Identity) -> bool:
         """Whether it is the session of this user. A token says that one may, not who one is: any of them will do."""
         mine = self.identity
@@ -275,6 +280,7 @@ class State:
         self.chance = chance
         self.draining = False
         self.sessions: dict[int, Session] = {}  # by flow
+        self.internal: set[int] = set()  # the flows of the server's own sessions, which no limit counts
         self.users: dict[str, int] = {}  # sessions of each user
         self.relays: dict[Address, int] = {}  # the flow of each live relay, by its external address
         self.bound: dict[Address, dict[int, int]] = {}  # flow and number of each channel to an address of ours
@@ -287,6 +293,11 @@ class State:
         self.deadlines = Deadlines()
         ips = [relay.external_ip for listener in settings.listeners for relay in listener.relays.values()]
         self.ports = {ip: Ports(*settings.ports, chance) for ip in ips}
+
+    @property
+    def clients(self) -> int:
+        """How many sessions there are of clients."""
+        return len(self.sessions) - len(self.internal)
 
     def at(self, flow: int) -> Session | None:
         """The session of a flow, or the one that is expected there (RFC 8016)."""
@@ -325,6 +336,8 @@ class State:
             ends=now + grant.limits.session_max * SECOND if grant.limits.session_max else None,
         )
         self.sessions[session.flow] = session
+        if session.internal:
+            self.internal.add(session.flow)
         self.users[session.identity.user] = self.users.get(session.identity.user, 0) + 1
         self.deadlines.watch(session.flow, session.deadline())
         return session
@@ -332,6 +345,7 @@ class State:
     def close(self, session: Session, reason: str, now: int) -> list[Effect]:
         """Take a session out: its port rests, channels of others to its relay are unbound, and all are told."""
         del self.sessions[session.flow]
+        self.internal.discard(session.flow)
         self.deadlines.forget(session.flow)
         self.users[session.identity.user] -= 1
         if not self.users[session.identity.user]:
