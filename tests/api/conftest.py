@@ -3,12 +3,13 @@
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
 
-from hairpin.api import Access, Feed, Interface, Probe, create_app
+from hairpin.api import Access, Feed, Interface, Probe, Trial, create_app
 from hairpin.hooks import body
 from hairpin.server.lives import Life
 from hairpin.stun import Address, Reach, Transport
@@ -61,6 +62,7 @@ class FakeView:
     taken: dict[int, tuple[int, int]] = field(default_factory=lambda: {4: (2, 16384), 6: (1, 16384)})
     probed: list[Probe] = field(default_factory=list)
     secret: bool = True
+    hooks: SimpleNamespace | None = None
     draining: bool = False
     stuck: bool = False
     feed: Feed = field(default_factory=lambda: Feed("a-run-of-the-server", body))
@@ -91,6 +93,14 @@ class FakeView:
     def probes(self) -> list[Probe]:
         """What came of the server's tries of itself."""
         return self.probed
+
+    def delivery(self) -> SimpleNamespace | None:
+        """How the hooks are, if the test has some."""
+        return self.hooks
+
+    def trial(self) -> Trial:
+        """Credentials that nobody takes."""
+        return Trial("hairpin-test-x", "y", 120, [("udp", f"turn:{UDP}?transport=udp")])
 
     def given_up(self) -> dict[str, int]:
         """One counter."""

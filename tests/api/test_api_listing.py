@@ -51,7 +51,7 @@ async def test_encoding_yields(crowd):
     """The loop turns after at most ENCODE sessions, and the whole is an array of all of them."""
     runs = await matching(crowd, lambda _: True)
     async with watched(lambda: crowd.live.looked_up) as steps:
-        pieces = [piece async for piece in encoded(crowd, runs, None)]
+        pieces = [piece async for piece in encoded(crowd, runs, None, False)]
     assert max(steps) <= ENCODE <= 100
     assert len(steps) >= 50_000 / ENCODE
     assert len({one["id"] for one in json.loads(b"".join(pieces))}) == 50_000
@@ -65,7 +65,7 @@ async def test_encoding_yields_for_large_sessions(view):
     view.live = Counting(view.live)
     runs = await matching(view, lambda _: True)
     async with watched(lambda: view.live.looked_up) as steps:
-        pieces = [piece async for piece in encoded(view, runs, None)]
+        pieces = [piece async for piece in encoded(view, runs, None, False)]
     assert max(steps) <= 4
     assert len(json.loads(b"".join(pieces))) == 20
 
@@ -125,12 +125,12 @@ async def test_what_ends_during_the_listing_is_left_out(view):
     for number in range(1, 4 * ENCODE):
         view.begin(number)
     runs = await matching(view, lambda _: True)
-    pieces = encoded(view, runs, None)
+    pieces = encoded(view, runs, None, False)
     first = await anext(pieces)
     view.live.clear()
     rest = b"".join([piece async for piece in pieces])
     assert len(json.loads(first + rest)) == ENCODE
-    assert b"".join([piece async for piece in encoded(view, runs, None)]) == b"[]"
+    assert b"".join([piece async for piece in encoded(view, runs, None, False)]) == b"[]"
 
 
 async def test_a_flow_that_was_given_to_another_session(view):
@@ -138,7 +138,7 @@ async def test_a_flow_that_was_given_to_another_session(view):
     view.begin(1)
     runs = await matching(view, lambda _: True)
     view.begin(1, "bob")
-    assert b"".join([piece async for piece in encoded(view, runs, None)]) == b"[]"
+    assert b"".join([piece async for piece in encoded(view, runs, None, False)]) == b"[]"
 
 
 async def test_the_limit_counts_the_living(view):
@@ -148,5 +148,5 @@ async def test_the_limit_counts_the_living(view):
     runs = await matching(view, lambda _: True)
     ids = sorted(one.id for one in view.live.values())
     view.live = {number: one for number, one in view.live.items() if one.id not in ids[: 2 * ENCODE]}
-    page = json.loads(b"".join([piece async for piece in encoded(view, runs, 10)]))
+    page = json.loads(b"".join([piece async for piece in encoded(view, runs, 10, False)]))
     assert [one["id"] for one in page] == ids[2 * ENCODE : 2 * ENCODE + 10]

@@ -73,11 +73,17 @@ async def test_every_response_is_described(client, ask, guarded):
         "/health",
         "/drain",
         "/metrics",
+        "/login",
+        "/logout",
+        "/dashboard/state",
+        "/dashboard/sessions",
+        "/dashboard/session",
+        "/dashboard/trial",
     }
     for route in (route for path in document["paths"].values() for route in path.values()):
         assert {"403", "500"} <= set(route["responses"])
         for status, response in route["responses"].items():
-            assert {"realm", "nonce", "Cache-Control"} == set(response["headers"])
+            assert {"realm", "nonce", "Cache-Control", "X-Content-Type-Options"} == set(response["headers"])
             assert status < "400" or "HTTPValidationError" not in str(response)
     secured = (await ask(guarded, "/openapi.json", ("authorization", "Bearer t\u00f6ken"))).json()
     assert secured["components"]["securitySchemes"]["token"]["scheme"] == "bearer"

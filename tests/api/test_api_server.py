@@ -10,6 +10,7 @@ from hairpin.stun import Address
 def stamped(answer):
     """Whether the headers that stand on every response stand there, once each."""
     wanted = {"realm": "example.org", "nonce": "a-run-of-the-server", "cache-control": "no-store"}
+    wanted["x-content-type-options"] = "nosniff"
     return all(answer.headers.get_list(name) == [value] for name, value in wanted.items())
 
 
@@ -21,7 +22,11 @@ def stamped(answer):
         ("GET", "/session?address=x", 400),
         ("GET", "/session/statistics", 404),
         ("DELETE", "/session", 404),
-        ("GET", "/", 404),
+        ("GET", "/", 200),
+        ("POST", "/", 405),
+        ("GET", "/page/app.js", 200),
+        ("GET", "/page/index.html", 404),
+        ("GET", "/page/..%2fapp.py", 404),
         ("GET", "/session/", 404),
         ("GET", "/docs", 404),
         ("GET", "/\u20ac%00%ff", 404),

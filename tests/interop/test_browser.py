@@ -1,53 +1,17 @@
 """Headless Chromium: two RTCPeerConnections that may only relay, watched and ended over the REST API."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from certificates import authority
 from serving import PASSWORD, USER, Serving
 
 SIZE = 20_000_000
 URL = "http://localhost/call.html"  # answered by the test itself; a camera needs a secure context, which localhost is
 PATIENCE = 120_000
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-features=WebRtcHideLocalIpsWithMdns,OptimizationHints",
-    "--no-first-run",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
-
-
-@pytest.fixture(scope="module")
-def home(certutil: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the browser finds our certificate authority, and trusts it."""
-    folder = tmp_path_factory.mktemp("home")
-    store = folder / ".pki" / "nssdb"
-    store.mkdir(parents=True)
-    trust = ["-t", "C,,", "-n", "hairpin tests", "-i", authority().cert]
-    for options in (["-N", "--empty-password"], ["-A", *trust]):
-        subprocess.run([certutil, "-d", f"sql:{store}", *options], check=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: Path, home: Path) -> Iterator[Browser]:
-    """Debian's Chromium with a fake camera."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=chromium, headless=True, args=ARGUMENTS, env={**os.environ, "HOME": str(home)}
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -2,7 +2,19 @@
 
 from hairpin.api.app import create_app
 from hairpin.api.feed import Feed
-from hairpin.api.view import Access, Figures, Interface, Life, Probe, View, WorkerFigures
+from hairpin.api.view import Access, Figures, Interface, Life, Probe, Trial, View, WorkerFigures
 from hairpin.api.wire import protocol
 
-__all__ = ["Access", "Feed", "Figures", "Interface", "Life", "Probe", "View", "WorkerFigures", "create_app", "protocol"]
+__all__ = [
+    "Access",
+    "Feed",
+    "Figures",
+    "Interface",
+    "Life",
+    "Probe",
+    "Trial",
+    "View",
+    "WorkerFigures",
+    "create_app",
+    "protocol",
+]

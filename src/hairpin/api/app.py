@@ -6,10 +6,11 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from hairpin.api import credentials, events, health, info, life, metrics, problems, sessions
+from hairpin.api import assets, credentials, dashboard, events, health, info, life, login, metrics, problems, sessions
 from hairpin.api.description import describe
 from hairpin.api.guard import Guard
 from hairpin.api.headers import Stamp
+from hairpin.api.logins import Attempts, Logins
 from hairpin.api.view import View
 
 
@@ -24,12 +25,12 @@ def create_app(view: View) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.view = view
+    app.state.view, app.state.logins, app.state.attempts = view, Logins(view.now), Attempts(view.now)
     problems.install(app)
-    for part in (info, sessions, life, events, credentials, health, metrics):
+    for part in (info, sessions, life, events, credentials, health, metrics, login, dashboard, assets):
         app.router.routes.extend(part.router.routes)
     _serve_description(app, view)
-    return Stamp(Guard(app, view.access), view)
+    return Stamp(Guard(app, view.access, app.state.logins), view)
 
 
 def _serve_description(app: FastAPI, view: View) -> None:

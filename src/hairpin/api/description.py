@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from hairpin.api.guard import PUBLIC
 from hairpin.api.problems import ProblemDetails
 from hairpin.api.shared import problem
 from hairpin.api.view import Access
@@ -14,6 +15,7 @@ _HEADERS = {
     "realm": ("The realm of the TURN server.", "^[!-~]{1,127}$"),
     "nonce": ("The id of this run of the server: random, new at each start.", "^[!-~]{16,}$"),
     "Cache-Control": ("Answers are not to be kept.", "^no-store$"),
+    "X-Content-Type-Options": ("Answers are what they say they are.", "^nosniff$"),
 }
 
 
@@ -23,10 +25,11 @@ def describe(app: FastAPI, access: Access) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema(ref_template=_REFERENCE)
     if access.token is not None:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": "api.token"}}
+        says = "api.token; a browser trades it for a cookie at /login."
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": says}}
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            _complete(operation, access, path == "/health")
+            _complete(operation, access, path in PUBLIC)
     return document
 
 

@@ -5,13 +5,20 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from ipaddress import ip_address
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hairpin.api import cookie
+from hairpin.api.logins import Logins
 from hairpin.api.problems import ApiError
 from hairpin.api.view import Access
 
 TRUSTED = "hairpin.trusted"
+BY_COOKIE = "hairpin.by_cookie"
+# What a stranger may see: that the server lives, and a page that asks for the token.
+PUBLIC = frozenset({"/health", "/", "/login", "/page/login.js", "/page/style.css", "/page/icon.svg"})
+_SAFE = ("GET", "HEAD")  # methods that change nothing (RFC 9110, section 9.2.1)
 _BODY_LIMIT = 16 * 1024
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\]]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 _PROXIED = "This request came through a proxy, which makes everyone look local; set api.token and send it as a Bearer."
@@ -19,10 +26,11 @@ _PROXIED = "This request came through a proxy, which makes everyone look local; 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Refuses strangers before the framework sees them; marks the scope of those that may know more than the health."""
+    """Refuses strangers before the framework sees them; marks the scope of those that may know more, and how."""
 
     app: ASGIApp
     access: Access
+    logins: Logins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or answer it."""
@@ -35,12 +43,20 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = refused(self.access, scope["headers"])
-        scope[TRUSTED] = refusal is None
-        public = self.access.token is not None and scope["path"] == "/health"
+        if by_cookie := refusal is not None and self._logged_in(scope["headers"]):
+            refusal = _from_elsewhere(scope["method"], scope["headers"])
+        scope[TRUSTED], scope[BY_COOKIE] = refusal is None, by_cookie
+        public = self.access.token is not None and scope["path"] in PUBLIC
         if refusal is None or public:
             await self.app(scope, _bounded(receive), send)
         else:
             await refusal.response()(scope, receive, send)
+
+    def _logged_in(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether a browser that has shown the token asks; who sends an Authorization is judged by that."""
+        value = cookie.read(Headers(raw=headers))
+        asks = self.access.token is not None and not _all(headers, b"authorization")
+        return asks and value is not None and self.logins.knows(value)
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -73,16 +89,25 @@ def _without_token(token: str, headers: list[tuple[bytes, bytes]]) -> ApiError |
 
 
 def _from_a_page(headers: list[tuple[bytes, bytes]]) -> ApiError | None:
+    if any(b"websocket" in value.lower() for value in _all(headers, b"upgrade")):
+        return ApiError(403, "No WebSocket is opened without a token; set api.token and send it as a Bearer.")
+    return _foreign(headers)
+
+
+def _foreign(headers: list[tuple[bytes, bytes]]) -> ApiError | None:
     """A page may only use the API that served it: its Origin names the Host that it asks."""
     host = (_only(headers, b"host") or b"").lower()
     origins = {origin.lower() for origin in _all(headers, b"origin")}
-    if not (origins <= {b"http://" + host} or origins <= {b"https://" + host}):
-        return ApiError(
-            403, "A web page of another origin may not use this API; set api.token and send it as a Bearer."
-        )
-    if any(b"websocket" in value.lower() for value in _all(headers, b"upgrade")):
-        return ApiError(403, "No WebSocket is opened without a token; set api.token and send it as a Bearer.")
-    return None
+    if origins <= {b"http://" + host} or origins <= {b"https://" + host}:
+        return None
+    return ApiError(403, "A web page of another origin may not use this API; set api.token and send it as a Bearer.")
+
+
+def _from_elsewhere(method: str, headers: list[tuple[bytes, bytes]]) -> ApiError | None:
+    """A browser sends the cookie along, whoever asks it to: what changes something has to come from our own page."""
+    if method not in _SAFE and not _all(headers, b"origin"):
+        return ApiError(403, "With a cookie this needs an Origin, which browsers send; programs send a Bearer.")
+    return _foreign(headers)
 
 
 def _not_local(headers: list[tuple[bytes, bytes]]) -> ApiError | None:

@@ -7,16 +7,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hairpin.api.problems import CRASHED, respond
 from hairpin.api.view import View
 
+# Nothing is kept, and what a client called itself is shown as what the answer says it is: JSON, never a page.
+_SAFE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
 
 def stamps(view: View) -> list[tuple[bytes, bytes]]:
     """The headers that stand on every response."""
-    values = {"realm": view.realm, "nonce": view.run_id, "cache-control": "no-store"}
+    values = {"realm": view.realm, "nonce": view.run_id, **_SAFE}
     return [(name.encode(), value.encode()) for name, value in values.items()]
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Sets `realm`, `nonce` and `Cache-Control` below the framework, so that no response can be without them."""
+    """Sets `realm`, `nonce` and what browsers must know below the framework, so that no response is without them."""
 
     app: ASGIApp
     view: View

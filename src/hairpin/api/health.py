@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from hairpin.api.guard import TRUSTED
 from hairpin.api.shared import Live
+from hairpin.api.view import View
 
 router = APIRouter(tags=["server"])
 
@@ -38,12 +39,17 @@ _NOT_WELL: dict[int | str, dict[str, Any]] = {
 async def health(request: Request, response: Response, view: Live) -> Health:
     """200 while new allocations are taken; 503 while the server drains, or failed when it last tried its own listeners
     as a client. Without the token it says no more than that."""
-    problems = [f"{one.transport} {one.interface}: {one.problem}" for one in view.probes() if one.problem]
-    status: Status = "draining" if view.draining else "failing" if problems else "ok"
+    status, problems = condition(view)
     response.status_code = 200 if status == "ok" else 503
     if not request.scope[TRUSTED]:
         return Health(status=status)
     return Health(status=status, failing=problems or None, warnings=list(view.warnings()))
+
+
+def condition(view: View) -> tuple[Status, list[str]]:
+    """How the server is, and what failed when it last tried its own listeners."""
+    problems = [f"{one.transport} {one.interface}: {one.problem}" for one in view.probes() if one.problem]
+    return "draining" if view.draining else "failing" if problems else "ok", problems
 
 
 @router.post("/drain", response_model=Health, response_model_exclude_none=True, status_code=202, operation_id="drain")

@@ -40,11 +40,12 @@ async def info(server: Live) -> Info:
         uptime=(server.now() - server.started) // view.SECOND,
         port_allocated=min(allocated, 65535),
         port_capacity=min(capacity, 65535),
-        interfaces=[_interface(one) for one in server.interfaces],
+        interfaces=[interface(one) for one in server.interfaces],
     )
 
 
-def _interface(one: view.Interface) -> Interface:
+def interface(one: view.Interface) -> Interface:
+    """A listener as the API shows it."""
     return Interface(
         transport=one.transport, bind=str(one.bind), external=str(one.external), tls=True if one.tls else None
     )

@@ -18,11 +18,13 @@ _NO_RELAY: dict[str, Any] = {"channels": [], "permissions": [], "relays": [], "p
 _id = attrgetter("id")
 
 
-async def matching(view: View, wanted: Callable[[Session], bool]) -> list[list[Session]]:
+async def matching(
+    view: View, wanted: Callable[[Session], bool], key: Callable[[Session], Any] = _id, *, reverse: bool = False
+) -> list[list[Session]]:
     """The sessions that are wanted, in runs that are sorted each; who is `alive` is asked when its turn comes."""
     everyone, runs = iter(list(view.sessions().values())), []
     while some := list(islice(everyone, SCAN)):
-        runs.append(sorted(filter(wanted, some), key=_id))
+        runs.append(sorted(filter(wanted, some), key=key, reverse=reverse))
         await asyncio.sleep(0)
     return runs
 
@@ -32,14 +34,16 @@ def alive(view: View, session: Session) -> bool:
     return view.sessions().get(session.flow) is session and session.expires > view.now()
 
 
-async def encoded(view: View, runs: list[list[Session]], limit: int | None) -> AsyncIterator[bytes]:
+async def encoded(
+    view: View, runs: list[list[Session]], limit: int | None, hide_passwords: bool
+) -> AsyncIterator[bytes]:
     """A JSON array, a piece at a time.
 
     Sorted by id: that order never changes, and `after` finds its place also when the session that it names is gone.
     """
     left, opening = limit, b"["
     for some in _slices(heapq.merge(*runs, key=_id)):
-        bodies = list(islice(_bodies(view, some), left))
+        bodies = list(islice(_bodies(view, some, hide_passwords), left))
         if bodies:
             yield opening + json.dumps(bodies, separators=(",", ":")).encode()[1:-1]
             opening = b","
@@ -71,8 +75,8 @@ def _entries(session: Session) -> int:
     return len(allocation.permissions) + len(allocation.channels) + ports
 
 
-def _bodies(view: View, some: list[Session]) -> Iterator[dict[str, Any]]:
-    return (body(one, view.now(), view.hide_passwords) for one in some if alive(view, one))
+def _bodies(view: View, some: list[Session], hide_passwords: bool) -> Iterator[dict[str, Any]]:
+    return (body(one, view.now(), hide_passwords) for one in some if alive(view, one))
 
 
 def body(session: Session, now: int, hide_password: bool) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def body(session: Session, now: int, hide_password: bool) -> dict[str, Any]:
         "transport": int(session.transport),
         "username": identity.username,
         "password": "" if hide_password else identity.password,
-        "expires": _seconds(session.expires, now),
+        "expires": seconds(session.expires, now),
     }
     return {**shown, **(_relay(session.allocation, now) if session.allocation else _NO_RELAY)}
 
@@ -98,9 +102,10 @@ def _relay(allocation: Allocation, now: int) -> dict[str, Any]:
         "channels": sorted(channels),
         "permissions": sorted(set[int]().union(*(one.ports for one in permissions))),
         "relays": [str(one.external) for one in allocation.relays if one.expires > now],
-        "peers": [{"address": one.ip, "expires": _seconds(one.expires, now)} for one in permissions],
+        "peers": [{"address": one.ip, "expires": seconds(one.expires, now)} for one in permissions],
     }
 
 
-def _seconds(deadline: int, now: int) -> int:
+def seconds(deadline: int, now: int) -> int:
+    """Whole seconds until a deadline."""
     return max(0, (deadline - now) // SECOND)

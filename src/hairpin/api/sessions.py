@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hairpin.api import filters
 from hairpin.api.filters import FILTERS, Query
+from hairpin.api.guard import BY_COOKIE
 from hairpin.api.listing import alive, encoded, matching
 from hairpin.api.problems import ApiError
 from hairpin.api.shared import Live, errors
@@ -43,7 +44,7 @@ class Session(BaseModel):
     interface: str = Field(description="The external address of the interface that the client uses.")
     transport: int = Field(ge=0, le=1, description="0 = UDP, 1 = TCP (with or without TLS).")
     username: str
-    password: str = Field(description="Empty with api.hide_passwords.")
+    password: str = Field(description="Empty with api.hide_passwords, and for who asks with a cookie.")
     channels: list[Uint16] = Field(description="Channel numbers that are bound now, sorted.")
     port: Uint16 | None = Field(default=None, description="The relay port; absent until the session has allocated.")
     expires: Uint32 = Field(description="Whole seconds until the session ends unless it is refreshed.")
@@ -81,7 +82,8 @@ async def list_sessions(request: Request, view: Live) -> StreamingResponse:
     """The sessions that match every filter, sorted by id. Page with `limit`, and `after` = the last id seen."""
     query = filters.read(request.query_params, _LISTED)
     runs = await matching(view, query.chooser(view.interfaces))
-    return StreamingResponse(encoded(view, runs, query.limit), media_type="application/json")
+    hide = view.hide_passwords or request.scope[BY_COOKIE]
+    return StreamingResponse(encoded(view, runs, query.limit, hide), media_type="application/json")
 
 
 @router.get(

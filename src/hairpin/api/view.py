@@ -41,6 +41,16 @@ class Access:
     open: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Credentials that are good for `seconds`, and the ways in by their names (udp, tcp, tls, dtls) and URIs."""
+
+    username: str
+    password: str = field(repr=False)
+    seconds: int
+    entrances: Sequence[tuple[str, str]]
+
+
 class Figures(Protocol):
     """Packets and bytes of clients, as `_core.Counters` has them."""
 
@@ -83,6 +93,18 @@ class WorkerFigures(Protocol):
     @property
     def drops(self) -> Mapping[str, int]:
         """Packets that were dropped, by reason."""
+
+
+class Delivery(Protocol):
+    """How the delivery of events to the hooks is."""
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not delivered yet."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
 
 
 class Life(Protocol):
@@ -166,6 +188,9 @@ class View(Protocol):
     def probes(self) -> Sequence[Probe]:
         """For each listener that the server tries as its own client, what it last found; none before the first time."""
 
+    def delivery(self) -> Delivery | None:
+        """How the hooks are; None where there are none."""
+
     def given_up(self) -> Mapping[str, int]:
         """How often Python dropped something to stay bounded, by what it was (a few fixed names)."""
 
@@ -183,6 +208,9 @@ class View(Protocol):
 
     def mint(self, user: str, ttl: int) -> Mapping[str, Any]:
         """`{"iceServers": [...]}` with fresh credentials; LookupError where no secret is set."""
+
+    def trial(self) -> Trial:
+        """Credentials for a test from a browser: of a user made for it, who reaches relays of this server only."""
 
     def crashed(self, path: str) -> None:
         """Log the exception that is being handled: a request for `path` ended in it."""

@@ -4,6 +4,7 @@ from hairpin.auth.authenticator import Authenticator
 from hairpin.auth.hook import PasswordHook
 from hairpin.auth.ice import Entrance, IceServer, IceServers, ice_servers
 from hairpin.auth.keys import long_term_key, opaque_string
+from hairpin.auth.passes import Passes
 from hairpin.auth.result import Answer, Asker, Credentials, Refusal
 from hairpin.auth.secret import SharedSecrets, mint
 from hairpin.auth.static import StaticUsers
@@ -18,6 +19,7 @@ __all__ = [
     "Entrance",
     "IceServer",
     "IceServers",
+    "Passes",
     "PasswordHook",
     "Refusal",
     "SharedSecrets",

@@ -1,12 +1,14 @@
 """Who decides about a user: a token, else the static users, the shared secrets, the hook; never one after another.
 
-The server itself, which tries its own front door, is known before all of them.
+The server itself, which tries its own front door, is known before all of them; so are the users that it makes up for a
+test from a browser, by names that are drawn by chance.
 """
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from hairpin.auth.hook import PasswordHook
+from hairpin.auth.passes import Passes
 from hairpin.auth.result import Answer, Asker, Credentials, Refusal
 from hairpin.auth.secret import SharedSecrets
 from hairpin.auth.static import StaticUsers
@@ -24,6 +26,7 @@ class Authenticator:
     hook: PasswordHook | None = None
     tokens: AccessTokens | None = None
     internal: Identity | None = None  # the server itself, made up at its start
+    passes: Passes | None = None
 
     @property
     def anonymous(self) -> bool:
@@ -39,7 +42,8 @@ class Authenticator:
             return self._find_hash(message.userhash) or Refusal("no such user")
         if self.internal and username == self.internal.username:
             return Credentials((self.internal,))
-        found = self.static.find(username) or self.secrets.find(username, expires=allocate)
+        made = self.passes.find(username) if self.passes else None
+        found = made or self.static.find(username) or self.secrets.find(username, expires=allocate)
         if found is not None:
             return found
         if self.hook is None:

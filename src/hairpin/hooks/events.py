@@ -62,6 +62,16 @@ class Events:
         """How many events of each kind were given up."""
         return self._backlog.dropped
 
+    @property
+    def waiting(self) -> int:
+        """How many events are not delivered yet."""
+        return len(self._backlog)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failing
+
     def publish(self, notify: Notify, at: float) -> None:
         """Take in what happened at `at` (Unix seconds); it never blocks."""
         self._published += 1

@@ -1,9 +1,15 @@
 """What a user may do, made from who it is and from the settings: the only place where a Grant begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hairpin.policy.peers import Peers
-from hairpin.turn.grant import Grant, Identity, Limits
+from hairpin.stun import Reach
+from hairpin.turn.grant import Grant, Identity, Limits, Reaches
+
+TEST_USER = "hairpin-test"  # whom the server makes up for a test of itself: who is counted so reaches our relays only
+TEST_SESSIONS = 32
+TEST_SECONDS = 120
+TEST_RATE = 1_000_000  # bytes a second, each way
 
 UNLIMITED = Limits(sessions_per_user=0)
 
@@ -22,5 +28,22 @@ class Grants:
         if identity.internal:
             peers = self.inside or self.peers
             return Grant(identity, UNLIMITED, peers.reaches, peers.canonical, mobility=False)
+        if identity.user == TEST_USER:
+            return self._for_a_test(identity)
         mobility = not self.mobile or identity.user in self.mobile
         return Grant(identity, self.limits, self.peers.reaches, self.peers.canonical, mobility)
+
+    def _for_a_test(self, identity: Identity) -> Grant:
+        usual = self.limits
+        limits = replace(
+            usual,
+            sessions_per_user=TEST_SESSIONS,
+            session_max=min(usual.session_max or TEST_SECONDS, TEST_SECONDS),
+            rate=min(usual.rate or TEST_RATE, TEST_RATE),
+        )
+        return Grant(identity, limits, self._relays_only, self.peers.canonical, mobility=False)
+
+    def _relays_only(self, ip: str) -> Reaches:
+        """Of what may be reached at all, the live relays of this server."""
+        reaches = self.peers.reaches(ip)
+        return tuple((first, last, Reach.INSIDE) for first, last, reach in reaches if reach is not Reach.OUTSIDE)

@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from struct import Struct
 
 from hairpin._core import Core, Listener, Options
-from hairpin.auth import AccessTokens, Authenticator, Entrance, PasswordHook, SharedSecrets, StaticUsers
+from hairpin.auth import AccessTokens, Authenticator, Entrance, Passes, PasswordHook, SharedSecrets, StaticUsers
 from hairpin.config import Config, ConfigError, relays_for
 from hairpin.config.fields import token_key
 from hairpin.policy.grants import Grants
@@ -141,13 +141,13 @@ def grants(config: Config, host: Host) -> Grants:
     )
 
 
-def authenticator(config: Config, hook: PasswordHook | None, internal: Identity) -> Authenticator:
-    """Who is asked about a user name; `internal` is the server itself."""
+def authenticator(config: Config, hook: PasswordHook | None, internal: Identity, passes: Passes) -> Authenticator:
+    """Who is asked about a user name; `internal` is the server itself, `passes` are the users that it makes up."""
     realm = config.turn.realm
     static = {name: password.get_secret_value() for name, password in config.auth.static_credentials.items()}
     shared = [secret.get_secret_value() for secret in config.auth.static_auth_secret]
     users, secrets = StaticUsers(static, realm), SharedSecrets(shared, realm, time.time)
-    return Authenticator(users, secrets, hook, _tokens(config), internal)
+    return Authenticator(users, secrets, hook, _tokens(config), internal, passes)
 
 
 def _tokens(config: Config) -> AccessTokens | None:

@@ -10,7 +10,7 @@ from typing import Self
 
 from hairpin._core import Certificate, host_addresses
 from hairpin.api import Feed
-from hairpin.auth import Entrance, PasswordHook
+from hairpin.auth import Entrance, Passes, PasswordHook
 from hairpin.config import Config, ConfigError
 from hairpin.engine import Engine
 from hairpin.engine.engine import BATCH, ROUNDS
@@ -49,6 +49,7 @@ class Server:
         self.log = make_logger(config.log)
         self.clock = time.monotonic_ns
         self.wall = time.time
+        self.passes = Passes(config.turn.realm, time.monotonic)
         self.workers = config.turn.workers or min(usable_processors(), MOST_WORKERS)
         self.identity = own_identity(config.turn.realm)
         self.certificate_dates = Dates(self.log, self.wall)
@@ -99,6 +100,10 @@ class Server:
         events = {f"{kind}_events": count for kind, count in self._events.dropped.items()} if self._events else {}
         return {"password_lookups": hook.dropped if hook else 0, **events}
 
+    def delivery(self) -> Events | None:
+        """What delivers events to the hooks, where there are any."""
+        return self._events
+
     def reload(self, config: Config) -> None:
         """Take credentials, limits, peers and the log level, for living sessions too; the rest needs a restart.
 
@@ -107,7 +112,7 @@ class Server:
         old = self.config
         shown = certificates(old)
         self.config = old.model_copy(update={section: getattr(config, section) for section in RELOADED})
-        self.engine.authenticator = assembly.authenticator(self.config, self._hook, self.identity)
+        self.engine.authenticator = assembly.authenticator(self.config, self._hook, self.identity, self.passes)
         self._core.offer_anonymity(self.engine.authenticator.anonymous)
         assembly.set_rates(self.config, self._core)
         self._show(shown)
@@ -207,7 +212,7 @@ class Server:
         self.rules = assembly.rules(config, self.listening)
         self._own = host_addresses()
         host = assembly.host(config, self.listening, self._web.address, self._own)
-        authenticator = assembly.authenticator(config, self._hook, self.identity)
+        authenticator = assembly.authenticator(config, self._hook, self.identity, self.passes)
         self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
         self.lives, self.feed = Lives(), Feed(self.run_id, body)

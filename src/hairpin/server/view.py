@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
-from hairpin.api import Access, Interface, Probe
+from hairpin.api import Access, Interface, Probe, Trial
 from hairpin.auth import IceServers, ice_servers, mint
+from hairpin.auth.passes import LIFE
+from hairpin.hooks import Events
 from hairpin.server.assembly import SOFTWARE
 from hairpin.server.lives import Life
 from hairpin.stun import Counters, Totals
@@ -86,6 +88,10 @@ class ServerView:
         """What the operator should know."""
         return [*self._server.warnings, *self._server.certificate_dates.warnings()]
 
+    def delivery(self) -> Events | None:
+        """How the hooks are; None where there are none."""
+        return self._server.delivery()
+
     def given_up(self) -> Mapping[str, int]:
         """What Python dropped to stay bounded."""
         return self._server.given_up()
@@ -114,6 +120,11 @@ class ServerView:
             raise LookupError("auth.static_auth_secret is not set")
         username, password = mint(secrets[0].get_secret_value(), user, ttl, self._server.wall())
         return ice_servers(self._server.entrances, username, password)
+
+    def trial(self) -> Trial:
+        """Credentials for a test from a browser."""
+        entrances = [(entrance.name, entrance.uri) for entrance in self._server.entrances]
+        return Trial(*self._server.passes.issue(), LIFE, tuple(dict.fromkeys(entrances)))
 
     def crashed(self, path: str) -> None:
         """Log the exception that is being handled."""
