@@ -45,8 +45,11 @@ def certify(name: str, *names: str, kind: tuple[str, ...] = ELLIPTIC) -> Files:
     return _openssl(name, kind, "-CA", str(signer.cert), "-CAkey", str(signer.key), *extensions)
 
 
-def dated(name: str, begins: timedelta, ends: timedelta, *, signer: Files | None = None) -> Files:
-    """A certificate for loopback that begins and ends so long after now, signed by the authority or by another one."""
+def dated(name: str, begins: timedelta, ends: timedelta, *, signer: Files | None = None, signs: bool = False) -> Files:
+    """A certificate for loopback that begins and ends so long after now, signed by the authority or by another one.
+
+    One that `signs` is an authority itself; what it has signed comes with it.
+    """
     signer = signer or authority()
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     issuer = x509.load_pem_x509_certificate(signer.cert.read_bytes())
@@ -62,9 +65,10 @@ def dated(name: str, begins: timedelta, ends: timedelta, *, signer: Files | None
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     signing = serialization.load_pem_private_key(signer.key.read_bytes(), None)
     assert isinstance(signing, ec.EllipticCurvePrivateKey)
-    made = builder.add_extension(names, critical=False).sign(signing, hashes.SHA256())
+    extended = builder.add_extension(names, critical=False).add_extension(x509.BasicConstraints(signs, None), True)
+    made = extended.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     files = Files(Path(FOLDER.name, f"{name}.pem"), Path(FOLDER.name, f"{name}.key"))
-    files.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files.cert.write_bytes(made if signer in (authority(), stranger()) else made + signer.cert.read_bytes())
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     files.key.write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
     return files

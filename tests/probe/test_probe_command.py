@@ -6,16 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from certificates import Files, authority, certify, dated, stranger
 from client import ALLOCATE, BINDING, ERROR, ERROR_CODE, NONCE, REALM, SUCCESS, XOR_MAPPED_ADDRESS, build, mask, parse
 from coturn import coturn
 from hairpin.cli import app
+from hairpin.probe import Step, Verdict, line
 from running import PASSWORD, USER, Running, configuration, interface, running
 from serving import free_port
 
@@ -161,6 +164,56 @@ def test_a_closed_port(transport: str) -> None:
     assert {(step["verdict"], step["because"]) for step in later} == {("skipped", transport)}
 
 
+def test_a_server_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is given up, and where to look is said; each request was sent four times."""
+    monkeypatch.setattr("hairpin.turnclient.client.FIRST_WAIT", 10**7)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        code, steps = probe(f"turn:127.0.0.1:{silent.getsockname()[1]}", *LOGGED_IN)
+        silent.setblocking(False)
+        asked = [parse(silent.recv(2048)).method for _ in range(8)]
+    assert (code, steps["udp"]["verdict"]) == (1, "failed")
+    assert "does not answer over UDP: is the address right" in steps["udp"]["says"]
+    assert asked == [BINDING] * 4 + [ALLOCATE] * 4
+
+
+def test_a_host_with_a_dead_address(hairpin: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that lives is asked further, and the other one is a warning: clients may take either."""
+    ip, port = hairpin.address()
+
+    async def two(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", (one, port)) for one in ("127.0.0.9", ip)]
+
+    monkeypatch.setattr("asyncio.base_events.BaseEventLoop.getaddrinfo", two)
+    code, steps = probe(f"turn:two.test:{port}", *LOGGED_IN)
+    assert (code, steps["dns"]["facts"]["addresses"], steps["udp"]["verdict"]) == (0, ["127.0.0.9", ip], "warning")
+    assert steps["udp"]["says"] == (
+        f"{ip}:{port} answers. Nobody listens on 127.0.0.9:{port} over UDP (connection refused)."
+    )
+    assert steps["data"]["verdict"] == "ok"
+
+
+def test_data_that_does_not_come_back(hairpin: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The direction is named, and what may stand in the way."""
+
+    async def deaf(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr("hairpin.probe.agent.Agent.receive_data", deaf)
+    code, steps = probe(uri(hairpin), *LOGGED_IN)
+    assert (code, steps["data"]["verdict"], steps["mtu"]["because"]) == (1, "failed", "data")
+    assert steps["data"]["says"].startswith("Nothing arrives to the peer and from the peer, though all was granted: ")
+
+
+def test_colours_are_for_terminals() -> None:
+    """A terminal sees the verdict in colour, and what a server says is no markup there either."""
+    step = Step("dns", "DNS", Verdict.FAILED, "[green]no[/green]")
+    shown = StringIO()
+    Console(file=shown, force_terminal=True, color_system="standard").print(line(step))
+    assert shown.getvalue().startswith("\x1b[1;31mfailed")
+    assert "[green]no[/green]" in shown.getvalue()
+
+
 def test_a_host_without_an_address() -> None:
     """The name is what fails."""
     code, steps = probe("turn:nowhere.invalid", *LOGGED_IN)
@@ -196,8 +249,12 @@ def showing(files: Files) -> Iterator[str]:
             lambda: dated("both", -9 * DAY, -DAY - HOUR, signer=stranger()),
             ["expired on", "is of an issuer that this machine does not know"],
         ),
+        (
+            lambda: dated("behind", -DAY, 90 * DAY, signer=dated("between", -9 * DAY, -DAY, signs=True)),
+            ["comes with a chain in which another certificate is out of its time"],
+        ),
     ],
-    ids=["expired", "not yet valid", "wrong name", "unknown issuer", "expired and unknown"],
+    ids=["expired", "not yet valid", "wrong name", "unknown issuer", "expired and unknown", "expired chain"],
 )
 def test_certificates_that_clients_refuse(made: Any, words: list[str]) -> None:
     """Each problem is told apart from the others; the steps behind it are taken all the same."""

@@ -33,6 +33,8 @@ def _listening(config: Config) -> Iterator[str]:
         yield f"Answers NAT behaviour discovery (RFC 5780) on {first} and {last}."
     workers = config.turn.workers
     yield f"Moves packets in {workers} workers." if workers else "Moves packets in a worker for each processor."
+    if config.turn.probe:
+        yield f"Probes itself every {config.turn.probe:g} s."
     yield f"Logs at level {config.log.level}."
 
 

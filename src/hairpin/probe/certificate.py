@@ -13,6 +13,8 @@ DAY = timedelta(days=1)
 SOON = 14  # days
 MOST_NAMES = 16
 OF_TIME = {9, 10}  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
+MALFORMED = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+CHAIN = "comes with a chain in which another certificate is out of its time: send a new one"
 ISSUER = "is of an issuer that this machine does not know: send the whole chain, from an authority that clients trust"
 
 
@@ -49,12 +51,11 @@ def read_pem(pem: bytes) -> Certificate:
 
 
 def _certificate(parsed: x509.Certificate) -> Certificate:
-    return Certificate(
-        tuple(map(plain, _names(parsed)[:MOST_NAMES])),
-        plain(_common_name(parsed.issuer) or parsed.issuer.rfc4514_string()),
-        parsed.not_valid_before_utc,
-        parsed.not_valid_after_utc,
-    )
+    try:
+        names, issuer = _names(parsed)[:MOST_NAMES], _common_name(parsed.issuer) or parsed.issuer.rfc4514_string()
+    except MALFORMED as error:
+        raise ValueError(str(error)) from None
+    return Certificate(tuple(map(plain, names)), plain(issuer), parsed.not_valid_before_utc, parsed.not_valid_after_utc)
 
 
 def unverified() -> ssl.SSLContext:
@@ -79,9 +80,9 @@ def of_its_name(der: bytes) -> ssl.SSLContext:
     return context
 
 
-def is_about_time(error: ssl.SSLError) -> bool:
+def is_about_time(error: ssl.SSLCertVerificationError) -> bool:
     """Whether the dates alone made OpenSSL refuse it."""
-    return getattr(error, "verify_code", None) in OF_TIME
+    return error.verify_code in OF_TIME
 
 
 def days(count: int) -> str:

@@ -3,41 +3,35 @@
 import asyncio
 import socket
 import ssl
-from typing import cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from hairpin.turnclient.failure import LinkError
 from hairpin.turnclient.framing import frames
 
 WAITING = 256  # frames; what comes beyond is dropped, as a full socket would
-Endpoint = tuple[str, int]
+Endpoint: TypeAlias = tuple[str, int]
+TRANSPORT = TypeVar("TRANSPORT", bound=asyncio.BaseTransport)
 
 
-class Link:
-    """Sends messages to the server, and hands on what comes; broken for good after the first LinkError."""
+class _Inbox(Generic[TRANSPORT]):
+    """What comes over a transport of asyncio, until somebody receives it."""
+
+    transport: TRANSPORT
 
     def __init__(self) -> None:
         """Not connected yet."""
-        self._inbox: asyncio.Queue[bytes | LinkError] = asyncio.Queue(WAITING)
+        self._came: asyncio.Queue[bytes | LinkError] = asyncio.Queue(WAITING)
 
     async def receive(self) -> bytes:
-        """The next message; LinkError where none can come any more."""
-        came = await self._inbox.get()
+        """The next message; LinkError for what the network said instead of one."""
+        came = await self._came.get()
         if isinstance(came, LinkError):
             raise came
         return came
 
-    def send(self, data: bytes) -> None:
-        """Send a message; what goes wrong is told by `receive`."""
-        raise NotImplementedError
-
     def close(self) -> None:
         """Be gone."""
         self.transport.close()
-
-    @property
-    def transport(self) -> asyncio.BaseTransport:
-        """What asyncio calls it."""
-        raise NotImplementedError
 
     @property
     def local(self) -> Endpoint:
@@ -45,32 +39,27 @@ class Link:
         found: Endpoint = self.transport.get_extra_info("sockname")[:2]
         return found
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is bound, and connected with TLS where that was asked for."""
+        self.transport = cast(TRANSPORT, transport)
+
     def _put(self, came: bytes | LinkError) -> None:
-        if not self._inbox.full():
-            self._inbox.put_nowait(came)
+        if not self._came.full():
+            self._came.put_nowait(came)
 
 
-class Datagrams(Link, asyncio.DatagramProtocol):
+class Datagrams(_Inbox[asyncio.DatagramTransport], asyncio.DatagramProtocol):
     """A UDP socket, connected to the server or open to all."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is bound."""
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    @property
-    def transport(self) -> asyncio.DatagramTransport:
-        """What asyncio calls it."""
-        return self._transport
-
     def send(self, data: bytes) -> None:
-        """To the server."""
-        self._transport.sendto(data)
+        """Send to the server; what goes wrong is told by `receive`."""
+        self.transport.sendto(data)
 
     def send_to(self, data: bytes, place: Endpoint) -> None:
-        """To anyone, where the socket is not connected."""
-        self._transport.sendto(data, place)
+        """Send to anyone, where the socket is not connected."""
+        self.transport.sendto(data, place)
 
-    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002
+    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002  as asyncio tells it
         """Keep it."""
         self._put(data)
 
@@ -79,7 +68,7 @@ class Datagrams(Link, asyncio.DatagramProtocol):
         self._put(LinkError(exc if isinstance(exc, OSError) else None))
 
 
-class Stream(Link, asyncio.Protocol):
+class Stream(_Inbox[asyncio.Transport], asyncio.Protocol):
     """A TCP connection, perhaps with TLS."""
 
     def __init__(self) -> None:
@@ -87,18 +76,9 @@ class Stream(Link, asyncio.Protocol):
         super().__init__()
         self._unread = bytearray()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is connected, and TLS is spoken where it was asked for."""
-        self._transport = cast(asyncio.Transport, transport)
-
-    @property
-    def transport(self) -> asyncio.Transport:
-        """What asyncio calls it."""
-        return self._transport
-
     def send(self, data: bytes) -> None:
-        """ChannelData is padded (RFC 8656, section 12.5)."""
-        self._transport.write(data + bytes(-len(data) % 4))
+        """Send to the server, ChannelData padded (RFC 8656, section 12.5); `receive` tells what goes wrong."""
+        self.transport.write(data + bytes(-len(data) % 4))
 
     def data_received(self, data: bytes) -> None:
         """Cut it into messages."""
@@ -109,6 +89,9 @@ class Stream(Link, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing comes any more."""
         self._put(LinkError(exc if isinstance(exc, OSError) else None))
+
+
+Link: TypeAlias = Datagrams | Stream
 
 
 async def connect_datagrams(place: Endpoint) -> Datagrams:

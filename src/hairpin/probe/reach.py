@@ -116,23 +116,28 @@ async def tls(scene: Scene) -> Finding:
 
 async def _problems(scene: Scene, der: bytes, shown: Certificate) -> list[str]:
     """What is wrong with it, each with what to do."""
-    problems = [shown.time_problem(certificate.utc_now())]
-    if await _is_refused(scene, certificate.of_its_name(der)):
+    out_of_time = shown.time_problem(certificate.utc_now())
+    problems = [out_of_time] if out_of_time else []
+    by_name = await _refusal(scene, certificate.of_its_name(der))
+    if by_name and not certificate.is_about_time(by_name):
         problems.append(f"is not for {plain(scene.target.host)}, but for {', '.join(shown.names) or 'nobody'}")
-    if await _is_refused(scene, certificate.of_known_issuers()):
+    by_issuer = await _refusal(scene, certificate.of_known_issuers())
+    if by_issuer and not certificate.is_about_time(by_issuer):
         problems.append(certificate.ISSUER)
-    return [problem for problem in problems if problem]
+    elif by_issuer and not out_of_time:
+        problems.append(certificate.CHAIN)
+    return problems
 
 
-async def _is_refused(scene: Scene, context: ssl.SSLContext) -> bool:
-    """Whether a client that verifies in this way says no, for another reason than the dates."""
+async def _refusal(scene: Scene, context: ssl.SSLContext) -> ssl.SSLCertVerificationError | None:
+    """What a client that verifies in this way has against the certificate."""
     try:
         (await _shake_hands(scene, context)).close()
     except ssl.SSLCertVerificationError as error:
-        return not certificate.is_about_time(error)
+        return error
     except OSError:
-        return False  # the server's, which is no matter of the certificate
-    return False
+        return None  # the network's, which is no matter of the certificate
+    return None
 
 
 async def connect_again(scene: Scene) -> Link:

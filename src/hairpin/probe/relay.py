@@ -32,7 +32,6 @@ async def permission(scene: Scene) -> Finding:
     for name, attempt in ((SECOND_ALLOCATION, _second_allocation), (OWN_SOCKET, _own_socket)):
         reason = await attempt(scene)
         if reason is None:
-            scene.peer = name
             return ok(f"The peer is {name}.", peer=name)
         reasons.append(f"{name[0].upper()}{name[1:]}: {reason}")
     return failed(" ".join([*reasons, ADVICE]))

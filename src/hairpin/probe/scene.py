@@ -42,7 +42,6 @@ class Scene:
     stranger: Agent = field(init=False)
     near: Agent = field(init=False)
     far: FarEnd = field(init=False)
-    peer: str = ""  # what the far end is
     binding: Message | None = None  # the answers to a stranger, with the sizes of what he asked
     binding_asked: int = 0
     challenge: Message | None = None

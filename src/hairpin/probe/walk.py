@@ -16,7 +16,7 @@ SECONDS = 30.0  # for a step, in which a silent server has been given up several
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A step that can be taken: `needs` are the keys of those before it, of which the last one of the plan counts."""
+    """A step that can be taken; it is skipped where one of those that it `needs`, by their keys, could not be."""
 
     key: str
     title: str
