@@ -172,6 +172,28 @@ async def test_the_end_of_the_feed_is_the_end_of_the_stream(view):
         await stopping
 
 
+async def test_a_stream_ends_with_its_login(guarded):
+    """Who has logged out is told nothing more; programs that hold the token are."""
+    guarded.begin(1)
+    body, origin = b'{"token": "t\\u00f6ken"}', b"Origin: http://localhost"
+    login = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    async with standing(guarded) as web, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", web.address.port)
+        writer.write(login % (len(body), body))
+        head = await reader.readuntil(b"\r\n\r\n")
+        cookie = b"Cookie: " + head.partition(b"set-cookie: ")[2].partition(b";")[0]
+        bearer = "Authorization: Bearer t\u00f6ken".encode()
+        async with listening(guarded, web, cookie) as (page, _), listening(guarded, web, bearer) as (program, _):
+            publish(guarded, 1)
+            assert await lives(page, 1) == [1]
+            writer.write(b"POST /logout HTTP/1.1\r\nHost: localhost\r\n%b\r\n%b\r\n\r\n" % (cookie, origin))
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+            publish(guarded, 2)
+            assert b"data" not in await page.readuntil(b"0\r\n\r\n")
+            assert await lives(program, 2) == [1, 2]
+        writer.close()
+
+
 async def test_the_life_of_a_session(client, view):
     """Its messages with what each says, who it was, and the last figures of one that is over."""
     session = view.begin(1, "<i>")

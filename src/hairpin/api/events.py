@@ -1,13 +1,14 @@
 """GET /events: what happens to sessions, live, as server-sent events (HTML, section 9.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from hairpin.api import login
 from hairpin.api.feed import LISTENERS, Feed, FullError, Listener
 from hairpin.api.problems import ApiError
 from hairpin.api.shared import Live, problem
@@ -46,15 +47,16 @@ _LAST_EVENT_ID = {
 )
 async def events(request: Request, view: Live) -> StreamingResponse:
     """Stream what happens to sessions from now on, or from after `Last-Event-ID` on, until one of both hangs up."""
-    return _Stream(view.feed, request.headers.get("last-event-id", ""))
+    return _Stream(view.feed, request.headers.get("last-event-id", ""), lambda: login.stands(request))
 
 
 class _Stream(StreamingResponse):
-    """A response without end. However it ends, its listener leaves."""
+    """A response without end, for who is `welcome`. However it ends, its listener leaves."""
 
-    def __init__(self, feed: Feed, last_event_id: str) -> None:
+    def __init__(self, feed: Feed, last_event_id: str, welcome: Callable[[], bool]) -> None:
         self._feed = feed
         self._last_event_id = last_event_id
+        self._welcome = welcome
         super().__init__((), media_type=MEDIA_TYPE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +66,7 @@ class _Stream(StreamingResponse):
 
         try:
             with self._feed.listen(self._last_event_id) as listener:
-                self.body_iterator = told(self._feed, listener)
+                self.body_iterator = told(self._feed, listener, self._welcome)
                 await super().__call__(scope, receive, patiently)
         except FullError:
             raise ApiError(503, f"{LISTENERS} listen already; close one of them, then try again.") from None
@@ -72,10 +74,10 @@ class _Stream(StreamingResponse):
             return  # without the end of a body: the connection is closed
 
 
-async def told(feed: Feed, listener: Listener) -> AsyncIterator[bytes]:
+async def told(feed: Feed, listener: Listener, welcome: Callable[[], bool]) -> AsyncIterator[bytes]:
     """The stream, a piece at a time."""
     yield f"retry: {RETRY}\nid: {feed.id(listener.after)}\n\n".encode()
-    while True:
+    while welcome():
         listener.news.clear()
         missed, some = feed.take(listener)
         if missed:

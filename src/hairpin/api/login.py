@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from hairpin.api import cookie
+from hairpin.api.guard import BY_COOKIE
 from hairpin.api.logins import Attempts, Logins
 from hairpin.api.problems import ApiError
 from hairpin.api.shared import Live, errors, problem
@@ -42,18 +43,22 @@ async def login(request: Request, view: Live, asked: Login) -> Response:
     if not compare_digest(asked.token.encode(), token.encode()):
         attempts.failed(address)
         raise ApiError(401, "This is not the token; api.token in the settings is.", {"WWW-Authenticate": "Bearer"})
-    return Response(status_code=204, headers=cookie.given(request.headers, logins(request).admit()))
+    return Response(status_code=204, headers=cookie.given(request.headers, _logins(request).admit()))
 
 
 @router.post("/logout", status_code=204, operation_id="logout")
 async def logout(request: Request) -> Response:
     """The cookie of this browser is good no more."""
-    logins(request).leave(cookie.read(request.headers) or "")
+    _logins(request).leave(cookie.read(request.headers) or "")
     return Response(status_code=204, headers=cookie.taken(request.headers))
 
 
-def logins(request: Request) -> Logins:
-    """The logins of this server."""
+def stands(request: Request) -> bool:
+    """Whether the login by which a request was let in is still good; so it is for one that needed none."""
+    return not request.scope[BY_COOKIE] or _logins(request).knows(cookie.read(request.headers) or "")
+
+
+def _logins(request: Request) -> Logins:
     known: Logins = request.app.state.logins
     return known
 
