@@ -14,8 +14,8 @@ from hairpin.auth import AccessTokens, Authenticator, PasswordHook, SharedSecret
 from hairpin.engine import Backend, Engine
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
-from hairpin.stun import Address, Counters, Request
-from hairpin.turn.effects import Notify
+from hairpin.stun import Address, Counters
+from hairpin.turn.effects import Notify, Refused
 from hairpin.turn.grant import Limits
 from hairpin.turn.server import Server
 from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
@@ -96,19 +96,15 @@ class World:
         self.engine = Engine(cast(Backend, self.path), self.rules, authenticator, grants, lambda: self.table.now)
         self.events: list[Notify] = []
         self.ended: list[tuple[Notify, Counters]] = []
-        self.refused: list[str] = []
+        self.refused: list[Refused] = []
         self.engine.on_event = self.events.append
         self.engine.on_failure = fail
         self.engine.on_ended = lambda notify, counters: self.ended.append((notify, counters))
-        self.engine.on_refused = self.note_refusal
+        self.engine.on_refused = self.refused.append
 
     def seconds(self) -> float:
         """The time, for those who take it in Unix seconds too."""
         return self.table.now / SECOND
-
-    def note_refusal(self, request: Request, reason: str) -> None:
-        """Why a login failed."""
-        self.refused.append(reason)
 
     async def fetch(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
         """The hook answers when the test says so."""

@@ -48,6 +48,11 @@ def canonical(peer: Address) -> Address:
     return Address(RELAY_IP, peer.port) if peer.ip == "10.9.9.9" else peer
 
 
+def why_not(peer: Address) -> str:
+    """As policy says it."""
+    return f"{peer.ip} is in 10.0.0.0/8"
+
+
 def draws() -> Callable[[int], int]:
     """A chance that is the same in every run."""
     numbers = count()
@@ -106,7 +111,7 @@ class World:
         """A request that `user` was proved to have sent."""
         client = Address(source, 1000 + flow % 60000)
         request = Request(flow, message, client, INTERFACE, self.listener, self.transport, False)
-        grant = Grant(identity(user), self.limits, reaches, canonical, self.mobility)
+        grant = Grant(identity(user), self.limits, reaches, canonical, why_not, self.mobility)
         return self.server.handle(request, grant, self.now)
 
     def ask(self, flow: int, method: Method, *attributes: tuple[int, Any], user: str = "alice") -> list[Effect]:

@@ -13,6 +13,7 @@ from hairpin.auth import (
     Credentials,
     Entrance,
     PasswordHook,
+    Reason,
     Refusal,
     SharedSecrets,
     StaticUsers,
@@ -21,8 +22,11 @@ from hairpin.auth import (
     mint,
     opaque_string,
 )
+from hairpin.auth.authenticator import UNKNOWN
+from hairpin.auth.secret import OTHER_FORM, SWAPPED
 from hairpin.stun import Address, Attribute, Kind, Message, Method, Transport
 
+ASKED = Refusal(Reason.HOOK_FAILED, "asked")
 NOW = 1_500_000_000
 ASKER = Asker(Address("192.0.2.7", 5000), Address("192.0.2.1", 3478), Transport.UDP)
 
@@ -36,7 +40,7 @@ class Hook(PasswordHook):
     def find(self, username: str, asker: Asker) -> Refusal:
         """Note the name."""
         self.asked.append(username)
-        return Refusal("asked")
+        return ASKED
 
 
 class Signed:
@@ -129,7 +133,7 @@ def test_any_minted_name_belongs_to_the_secret(user: str, ttl: int) -> None:
 def test_an_expired_credential_cannot_allocate_but_keeps_what_it_has() -> None:
     """Expiry counts for Allocate only."""
     expired = f"{NOW - 312}:bob"
-    assert authenticator().find(asked(expired, Method.ALLOCATE), ASKER) == Refusal("expired 312 s ago")
+    assert authenticator().find(asked(expired, Method.ALLOCATE), ASKER) == Refusal(Reason.EXPIRED, "expired 312 s ago")
     assert isinstance(authenticator().find(asked(expired, Method.REFRESH), ASKER), Credentials)
     assert isinstance(authenticator().find(asked(f"{NOW}:bob", Method.ALLOCATE), ASKER), Credentials)
 
@@ -150,7 +154,7 @@ def test_each_secret_of_a_rotation_is_accepted() -> None:
 def test_other_names_are_asked_of_the_hook(name: str) -> None:
     """A name of the secret's form is ASCII digits, then a colon or nothing."""
     hook = Hook()
-    assert authenticator(hook).find(asked(name, Method.ALLOCATE), ASKER) == Refusal("asked")
+    assert authenticator(hook).find(asked(name, Method.ALLOCATE), ASKER) == ASKED
     assert hook.asked == [name]
 
 
@@ -178,7 +182,25 @@ def test_the_hook_is_asked_for_allocate_only() -> None:
 
 def test_an_unknown_name_without_a_hook_is_refused() -> None:
     """Nobody falls into an open door."""
-    assert authenticator().find(asked("bob", Method.ALLOCATE), ASKER) == Refusal("no such user")
+    assert authenticator(secrets=()).find(asked("bob", Method.ALLOCATE), ASKER) == UNKNOWN
+    assert authenticator().find(asked("bob", Method.ALLOCATE), ASKER) == OTHER_FORM
+
+
+@pytest.mark.parametrize(("name", "swapped"), [(f"bob:{NOW}", True), (f"a:b:{NOW}", True), ("bob:17", False)])
+def test_name_and_expiry_that_are_swapped_are_recognized(name: str, swapped: bool) -> None:
+    """A number after the last colon that can be Unix seconds; a hook may know such a name, and is asked."""
+    assert authenticator().find(asked(name, Method.ALLOCATE), ASKER) == (SWAPPED if swapped else OTHER_FORM)
+    assert authenticator(Hook()).find(asked(name, Method.ALLOCATE), ASKER) == ASKED
+    assert authenticator(secrets=()).find(asked(name, Method.ALLOCATE), ASKER) == UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["alice", f"{NOW}:bob"])
+def test_who_knows_the_name_says_which_password_it_is_not(name: str) -> None:
+    """The one of the settings, or the one that is made with a secret."""
+    found = authenticator().find(asked(name, Method.ALLOCATE), ASKER)
+    assert isinstance(found, Credentials)
+    assert found.mismatch.reason is Reason.WRONG_PASSWORD
+    assert ("auth.static_credentials" if name == "alice" else "auth.static_auth_secret") in found.mismatch.detail
 
 
 def test_ice_servers_are_what_a_browser_takes() -> None:

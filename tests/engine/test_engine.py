@@ -11,6 +11,7 @@ import pytest
 
 import client as codec
 from driving import ALLOCATE, EXPIRY, PEER, SECOND, Caller, World
+from hairpin.auth import Reason
 from hairpin.stun import Request
 
 CHANNEL = [(codec.CHANNEL_NUMBER, struct.pack("!HH", 0x4000, 0))]
@@ -137,7 +138,8 @@ async def test_nobody_falls_through_to_the_next_provider() -> None:
         assert Caller(world, user=name, password=password).allocate() == 401
     await world.settle()
     assert world.asked == []
-    assert world.refused == ["password does not match", "password does not match", "expired 1 s ago"]
+    reasons = [refused.refusal.reason for refused in world.refused]
+    assert reasons == [Reason.WRONG_PASSWORD, Reason.WRONG_PASSWORD, Reason.EXPIRED]
     assert Caller(world, 9, *secret_user(f"{EXPIRY}:x")).allocate() == 0
 
 

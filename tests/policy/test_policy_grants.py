@@ -22,7 +22,7 @@ def test_grant() -> None:
     )
     assert grant.peer(Address("9.9.9.9", 1)) == (Address("9.9.9.9", 1), Reach.OUTSIDE, ((0, 65535, Reach.OUTSIDE),))
     assert grant.mobility
-    with pytest.raises(Forbidden):
+    with pytest.raises(Forbidden, match=r"8\.8\.8\.8 is in 8\.8\.8\.8/32, which peers\.deny names"):
         grant.peer(Address("8.8.8.8", 1))
 
 

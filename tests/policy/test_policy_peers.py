@@ -251,3 +251,37 @@ def test_a_verdict_is_always_there(ip: IPv4Address | IPv6Address, port: int) -> 
     judge = peers()
     assert judge.reach(address) is judge.reach(address) is peers().reach(address)
     assert (judge.reach(address) in (Reach.INSIDE, Reach.BOTH)) <= (address.ip in (RELAY, "::1"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "says"),
+    [
+        ("10.1.2.3:80", "10.1.2.3 is in 10.0.0.0/8 (private, RFC 1918), which peers.allow does not name"),
+        ("169.254.169.254:80", "is in 169.254.0.0/16 (link-local, metadata of other clouds), which peers.allow"),
+        ("[fe80::1]:80", "fe80::1 is in fe80::/10 (link-local), which peers.allow does not name"),
+        ("224.0.0.1:80", "224.0.0.1 is in 224.0.0.0/4 (multicast), which is no peer in any case"),
+        ("[::]:80", ":: is in ::/128 (unspecified), which is no peer in any case"),
+        ("8.8.8.8:53", "8.8.8.8 is in 0.0.0.0/0:53, which peers.deny names"),
+        ("9.8.0.1:5", "9.8.0.1 is in 9.8.0.0/16, which peers.deny names"),
+        ("[2a00::1]:5999", "2a00::1 is in [2a00::/16]:5000-5999, which peers.deny names"),
+        ("127.0.0.1:3000", "127.0.0.1 is this machine, and port 3000 one of hairpin's own"),
+        (f"{OTHER}:443", f"{OTHER} is this machine, and port 443 one of hairpin's own"),
+        (f"{OTHER}:80", f"{OTHER} is this machine, of which only live relays are peers, and peers.allow does not name"),
+        ("[64:ff9b::a00:1]:80", "64:ff9b::a00:1 holds 10.0.0.1, which is in 10.0.0.0/8 (private, RFC 1918), which"),
+        ("[64:ff9b::c612:1]:80", "64:ff9b::c612:1 holds 198.18.0.1, which is this machine, and reached by its own"),
+    ],
+)
+def test_what_denies_a_peer(peer: str, says: str) -> None:
+    """An entry of the settings with its ports, a network by its name, or what is ours."""
+    lists = peers(deny=("0.0.0.0/0:53", "9.8.0.0/16", "[2a00::/16]:5000-5999"))
+    assert lists.reach(Address.parse(peer)) is None
+    assert says in lists.why_not(Address.parse(peer))
+
+
+@given(refused4 | v4 | v6 | refused4.map(lambda inner: IPv6Address(wrap("64:ff9b::/96", inner))), ports)
+def test_whatever_is_denied_has_a_reason(ip: IPv4Address | IPv6Address, port: int) -> None:
+    """Each way to nowhere is one that can be named."""
+    lists = peers("10.0.0.0/8", deny=("10.1.0.0/16", "0.0.0.0/0:53"))
+    peer = lists.canonical(Address(str(ip), port))
+    if lists.reach(peer) is None:
+        assert lists.why_not(peer).startswith(f"{peer.ip} ")

@@ -355,7 +355,8 @@ def test_a_peer_that_is_denied_later_is_disconnected() -> None:
     world.pend(PEER)
     world.connect(1, Address(PEER.ip, 1))
     world.connect(1, OTHER_PEER)
-    grant = Grant(identity("alice"), world.limits, lambda ip: () if ip == PEER.ip else everywhere(Reach.OUTSIDE), _same)
+    verdicts = (lambda ip: () if ip == PEER.ip else everywhere(Reach.OUTSIDE), _same, str)
+    grant = Grant(identity("alice"), world.limits, *verdicts)
     effects = world.server.regrant(world.session(1), grant, world.now)
     assert only(effects, Disconnect) == [Disconnect(1, PEER), Disconnect(1, Address(PEER.ip, 1))]
     assert error(effects) == 447

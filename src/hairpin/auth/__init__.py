@@ -5,7 +5,7 @@ from hairpin.auth.hook import PasswordHook
 from hairpin.auth.ice import Entrance, IceServer, IceServers, ice_servers
 from hairpin.auth.keys import long_term_key, opaque_string
 from hairpin.auth.passes import Passes
-from hairpin.auth.result import Answer, Asker, Credentials, Refusal
+from hairpin.auth.result import Answer, Asker, Credentials, Reason, Refusal, source_of
 from hairpin.auth.secret import SharedSecrets, mint
 from hairpin.auth.static import StaticUsers
 from hairpin.auth.tokens import AccessTokens
@@ -21,6 +21,7 @@ __all__ = [
     "IceServers",
     "Passes",
     "PasswordHook",
+    "Reason",
     "Refusal",
     "SharedSecrets",
     "StaticUsers",
@@ -28,4 +29,5 @@ __all__ = [
     "long_term_key",
     "mint",
     "opaque_string",
+    "source_of",
 ]

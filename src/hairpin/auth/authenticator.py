@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 from hairpin.auth.hook import PasswordHook
 from hairpin.auth.passes import Passes
-from hairpin.auth.result import Answer, Asker, Credentials, Refusal
+from hairpin.auth.result import Answer, Asker, Credentials, Reason, Refusal
 from hairpin.auth.secret import SharedSecrets
 from hairpin.auth.static import StaticUsers
 from hairpin.auth.tokens import AccessTokens
 from hairpin.stun import Message, Method
 from hairpin.turn.grant import Identity
+
+UNKNOWN = Refusal(Reason.NO_SUCH_USER, "no such user")
+UNKNOWN_HASH = Refusal(Reason.NO_SUCH_USER, "no such user: USERHASH names nobody of auth.static_credentials")
+NOT_ASKED = Refusal(Reason.HOOK_NOT_ASKED, "there is no such session, and the hook is asked for Allocate only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Authenticator:
         if self.tokens is not None and message.access_token is not None:
             return self.tokens.find(username or "", message.access_token)
         if username is None:
-            return self._find_hash(message.userhash) or Refusal("no such user")
+            return self._find_hash(message.userhash) or UNKNOWN_HASH
         if self.internal and username == self.internal.username:
             return Credentials((self.internal,))
         made = self.passes.find(username) if self.passes else None
@@ -47,10 +51,8 @@ class Authenticator:
         if found is not None:
             return found
         if self.hook is None:
-            return Refusal("no such user")
-        if not allocate:
-            return Refusal("no such session, and the hook is asked for Allocate only")
-        return self.hook.find(username, asker)
+            return self.secrets.miss(username) if self.secrets else UNKNOWN
+        return self.hook.find(username, asker) if allocate else NOT_ASKED
 
     def _find_hash(self, hashed: bytes | None) -> Answer | None:
         return self.static.find_hash(hashed) if hashed and self.anonymous else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from hairpin.auth.keys import identity
-from hairpin.auth.result import Answer, Asker, Credentials, Refusal
+from hairpin.auth.result import Answer, Asker, Credentials, Reason, Refusal
 from hairpin.stun import Transport
 
 Fetch: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
@@ -19,8 +19,14 @@ WAITING = 1024
 WAITING_PER_SOURCE = 128
 ABSENT_SECONDS = 5.0
 ABSENT_NAMES = 4096
+LONGEST_ERROR = 256  # characters of what went wrong with a request
 
-_STOPPED = Refusal("the server stopped asking the hook", silent=True)
+MISMATCH = Refusal(Reason.WRONG_PASSWORD, "the password is not the one that the hook says")
+ABSENT = Refusal(Reason.NO_SUCH_USER, "no such user: the hook answered 404")
+STILL_ABSENT = Refusal(Reason.NO_SUCH_USER, "no such user: the hook answered 404 a moment ago")
+BUSY = Refusal(Reason.HOOK_BUSY, "too many clients wait for the hook", silent=True)
+STOPPED = Refusal(Reason.STOPPING, "the server stopped asking the hook", silent=True)
+NO_PASSWORD = Refusal(Reason.HOOK_NO_PASSWORD, "the hook answered 200 with a body that is no password")
 
 
 @dataclass(slots=True, eq=False)
@@ -57,10 +63,10 @@ class PasswordHook:
     def find(self, username: str, asker: Asker) -> Refusal | Awaitable[Answer]:
         """What the hook says of the user name; a silent refusal where too many wait already."""
         if self._absent.get(username, 0.0) > self._now():
-            return Refusal("no such user, the hook said a moment ago")
+            return STILL_ABSENT
         if self._waiting.total() >= WAITING or self._waiting[asker.source] >= WAITING_PER_SOURCE:
             self.dropped += 1
-            return Refusal("too many clients wait for the hook", silent=True)
+            return BUSY
         waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[asker.source] += 1
         waiter.add_done_callback(lambda _: _decrement(self._waiting, asker.source))
@@ -73,7 +79,7 @@ class PasswordHook:
         while self._queue:
             look_up = self._queue.popleft()
             del self._look_ups[look_up.username]
-            look_up.settle(_STOPPED)
+            look_up.settle(STOPPED)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -98,13 +104,15 @@ class PasswordHook:
                 task.add_done_callback(self._tasks.discard)
 
     async def _fly(self, look_up: _LookUp) -> None:
-        answer: Answer = _STOPPED
+        answer: Answer = STOPPED
         try:
             answer = await self._ask(look_up.username, look_up.asker)
+        except TimeoutError as error:
+            answer = _failed(Reason.HOOK_TIMEOUT, str(error))
         except OSError as error:
-            answer = Refusal(f"the hook failed: {error}")
+            answer = _failed(Reason.HOOK_FAILED, str(error))
         except Exception as error:  # whatever it is: this client is refused, and service goes on
-            answer = Refusal(f"the hook failed: {type(error).__name__}: {error}")
+            answer = _failed(Reason.HOOK_FAILED, f"{type(error).__name__}: {error}")
         finally:
             _decrement(self._flights, look_up.asker.source)
             del self._look_ups[look_up.username]
@@ -121,22 +129,28 @@ class PasswordHook:
         status, body = await self._fetch("/password", query)
         if status == 404:
             self._remember_absent(username)
-            return Refusal("no such user, says the hook")
-        return self._credentials(username, body) if status == 200 else Refusal(f"the hook answered {status}")
+            return ABSENT
+        if status != 200:
+            return Refusal(Reason.HOOK_STATUS, f"the hook answered {status}")
+        return self._credentials(username, body)
 
     def _credentials(self, username: str, body: bytes) -> Answer:
         try:
             text = body.decode()
             password = text.removesuffix("\r\n" if text.endswith("\r\n") else "\n")
-            return Credentials((identity(username, password, self._realm),))
+            return Credentials((identity(username, password, self._realm),), MISMATCH)
         except ValueError:
-            return Refusal("the hook answered 200 with a body that is no password")
+            return NO_PASSWORD
 
     def _remember_absent(self, username: str) -> None:
         self._absent.pop(username, None)
         if len(self._absent) >= ABSENT_NAMES:
             self._absent.popitem(last=False)
         self._absent[username] = self._now() + ABSENT_SECONDS
+
+
+def _failed(reason: Reason, error: str) -> Refusal:
+    return Refusal(reason, f"the hook failed: {error[:LONGEST_ERROR]}")
 
 
 def _decrement(counter: Counter[str], key: str) -> None:

@@ -7,6 +7,11 @@ from typing import Protocol, TypeAlias
 from hairpin.auth.keys import keys_for
 from hairpin.stun import Address
 from hairpin.turn.grant import MD5, Identity
+from hairpin.turn.refusal import Reason, Refusal
+
+__all__ = ["Answer", "Asker", "Credentials", "Reason", "Refusal", "Verifiable", "source_of"]
+
+MISMATCH = Refusal(Reason.WRONG_PASSWORD, "the password does not match")
 
 
 class Verifiable(Protocol):
@@ -34,17 +39,24 @@ class Asker:
 
     @property
     def source(self) -> str:
-        """The network that limits count as one source: an IPv4 address, an IPv6 /64."""
-        if self.address.version == 4:
-            return self.address.ip
-        return str(IPv6Network((self.address.ip, 64), strict=False))
+        """The network that limits count as one source."""
+        return source_of(self.address)
+
+
+def source_of(address: Address) -> str:
+    """An IPv4 address, or an IPv6 /64: what one customer of a provider has."""
+    return address.ip if address.version == 4 else str(IPv6Network((address.ip, 64), strict=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The identities that a user name may stand for: one, or one for each shared secret during a rotation."""
+    """The identities that a user name may stand for: one, or one for each shared secret during a rotation.
+
+    `mismatch` is what to say of a request that none of them made.
+    """
 
     candidates: tuple[Identity, ...]
+    mismatch: Refusal = MISMATCH
 
     def prove(self, message: Verifiable) -> Identity | None:
         """The identity whose key the message was signed with; None where there is no such one."""
@@ -54,14 +66,6 @@ class Credentials:
                 if message.verify(key):
                     return candidate if key == candidate.key else replace(candidate, key=key, algorithm=algorithm)
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Nobody to let in, and why, in plain words for the log; a `silent` one is no answer, so the client tries again."""
-
-    reason: str
-    silent: bool = False
 
 
 Answer: TypeAlias = Credentials | Refusal

@@ -6,9 +6,17 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 
 from hairpin.auth.keys import identity
-from hairpin.auth.result import Credentials, Refusal
+from hairpin.auth.result import Credentials, Reason, Refusal
+
+MISMATCH = Refusal(
+    Reason.WRONG_PASSWORD,
+    "the password is not base64(HMAC-SHA1(secret, user name)) with a secret of auth.static_auth_secret",
+)
+SWAPPED = Refusal(Reason.SWAPPED, "the user name is NAME:EXPIRY, and has to be EXPIRY:NAME for auth.static_auth_secret")
+OTHER_FORM = Refusal(Reason.NO_SUCH_USER, "no such user: for auth.static_auth_secret a name is EXPIRY or EXPIRY:NAME")
 
 _USERNAME = re.compile(r"([0-9]+)(?::(.*))?", re.DOTALL)
+_SWAPPED = re.compile(r"(.*):([0-9]{9,})", re.DOTALL)  # Unix seconds have nine digits and more since 1973
 
 
 def mint(secret: str, user: str, ttl: int, now: float) -> tuple[str, str]:
@@ -38,10 +46,15 @@ class SharedSecrets:
             return None
         ago = int(self._wall()) - int(match[1])
         if expires and ago > 0:
-            return Refusal(f"expired {ago} s ago")
+            return Refusal(Reason.EXPIRED, f"expired {ago} s ago")
         return Credentials(
-            tuple(identity(username, _password(secret, username), self._realm, match[2]) for secret in self._secrets)
+            tuple(identity(username, _password(secret, username), self._realm, match[2]) for secret in self._secrets),
+            MISMATCH,
         )
+
+    def miss(self, username: str) -> Refusal:
+        """What is wrong with a name that is not of the form."""
+        return SWAPPED if _SWAPPED.fullmatch(username) else OTHER_FORM
 
 
 def _password(secret: str, username: str) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from hairpin.auth.keys import identity, userhash
-from hairpin.auth.result import Credentials
+from hairpin.auth.result import Credentials, Reason, Refusal
+
+MISMATCH = Refusal(Reason.WRONG_PASSWORD, "the password is not the one in auth.static_credentials")
 
 
 class StaticUsers:
@@ -11,7 +13,9 @@ class StaticUsers:
 
     def __init__(self, passwords: Mapping[str, str], realm: str) -> None:
         """Take a table of user names and passwords."""
-        self._users = {name: Credentials((identity(name, password, realm),)) for name, password in passwords.items()}
+        self._users = {
+            name: Credentials((identity(name, password, realm),), MISMATCH) for name, password in passwords.items()
+        }
         self._hashes = {userhash(name, realm): found for name, found in self._users.items()}
 
     def find(self, username: str) -> Credentials | None:

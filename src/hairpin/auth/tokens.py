@@ -11,7 +11,7 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hairpin.auth.result import Credentials, Refusal
+from hairpin.auth.result import Credentials, Reason, Refusal
 from hairpin.turn.grant import Identity
 
 SECOND = 10**9
@@ -19,6 +19,12 @@ NONCE = 12  # bytes, of AES-GCM (RFC 5116, sections 5.1 and 5.2)
 SHORTEST_KEY = 20  # bytes, of HMAC-SHA1 (section 6.2)
 COTURN_KEY = 16  # bytes of the key that clients made of coturn sign with, whatever its length
 DELTA = 5  # seconds that clocks may be apart (section 7)
+
+UNKNOWN_KEY = Refusal(Reason.TOKEN_UNKNOWN_KEY, "the user name is no key of auth.oauth_keys")
+NOT_OPENED = Refusal(
+    Reason.TOKEN_NOT_OPENED, "the access token was not sealed with this key for turn.server_name, or is malformed"
+)
+MISMATCH = Refusal(Reason.WRONG_PASSWORD, "the request is not signed with the key inside of its access token")
 
 _LENGTH = struct.Struct("!H")
 _TIMES = struct.Struct("!QI")
@@ -37,6 +43,13 @@ class Token:
         if abs(now - self.made) >= self.lifetime + DELTA:
             return None
         return min(self.lifetime, self.made + self.lifetime + DELTA - now)
+
+    def over(self, now: float) -> str:
+        """Why it is not good, where nothing is left of it."""
+        ago = now - self.made - self.lifetime
+        if ago < 0:
+            return f"the access token was made {self.made - now:.0f} s from now: one of the two clocks is wrong"
+        return f"the access token expired {ago:.0f} s ago"
 
 
 class AccessTokens:
@@ -58,15 +71,17 @@ class AccessTokens:
     def find(self, kid: str, sealed: bytes) -> Credentials | Refusal:
         """Who holds the token; for quotas each token is a user."""
         cipher = self._ciphers.get(kid)
-        token = _open(cipher, sealed, self._server_name) if cipher else None
+        if cipher is None:
+            return UNKNOWN_KEY
+        token = _open(cipher, sealed, self._server_name)
         if token is None:
-            return Refusal("its access token is for another server, or of a key that is not known")
+            return NOT_OPENED
         left = token.left(self._wall())
         if left is None:
-            return Refusal("its access token is over")
+            return Refusal(Reason.TOKEN_EXPIRED, token.over(self._wall()))
         user, until = f"{kid}/{sha256(sealed).hexdigest()[:16]}", self._clock() + int(left * SECOND)
         keys = token.key, token.key[:COTURN_KEY]
-        return Credentials(tuple(Identity(kid, user, "", key, until=until) for key in keys))
+        return Credentials(tuple(Identity(kid, user, "", key, until=until) for key in keys), MISMATCH)
 
 
 def _open(cipher: AESGCM, sealed: bytes, server_name: bytes) -> Token | None:

@@ -16,7 +16,7 @@ from hairpin.engine.departed import Departed
 from hairpin.engine.endings import Endings
 from hairpin.engine.waiting import Waiting
 from hairpin.policy.grants import Grants
-from hairpin.stun import Counters, Method, Request, Totals
+from hairpin.stun import Address, Counters, Method, Request, Totals
 from hairpin.turn import effects as turn
 from hairpin.turn.grant import Identity
 from hairpin.turn.server import Server
@@ -25,13 +25,14 @@ from hairpin.turn.state import Session
 Backend: TypeAlias = Core | Table
 """The packet path, over sockets or in memory."""
 Notice: TypeAlias = Closed | Moving | PeerConnection | Acknowledged | Totals
-Refused: TypeAlias = Callable[[Request, str], None]
-"""Told why a login failed."""
+Refused: TypeAlias = Callable[[turn.Refused], None]
+"""Told of a request that was refused, and why."""
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
 """Told of a session that ended, with its last figures."""
 
 BATCH = 64  # events whose commands wake a worker once
 ROUNDS = 2  # batches between two looks at the loop
+UNAUTHENTICATED = 401  # RFC 8489, section 9.2.4
 OPENING = (turn.OpenRelay, turn.Listen)
 # Another port would fare no better: no descriptors, no memory, or the address is not this machine's.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
@@ -50,7 +51,7 @@ class Engine:
         self.authenticator = authenticator
         self.grants = grants
         self.on_event: Callable[[turn.Notify], None] = lambda _: None
-        self.on_refused: Refused = lambda _request, _reason: None
+        self.on_refused: Refused = lambda _: None
         self.on_ended: Ended = lambda _notify, _counters: None
         self.on_failure: Callable[[Exception], None] = lambda _: None
         self._at = rules.state.at
@@ -78,6 +79,7 @@ class Engine:
             turn.Send: lambda e: backend.send(e.flow, e.message),
             turn.Close: self._close,
             turn.Notify: self._notify,
+            turn.Refused: lambda e: self.on_refused(e),
         }
 
     def drain(self, now: int) -> int:
@@ -181,8 +183,7 @@ class Engine:
             task.add_done_callback(self._tasks.discard)
 
     def _find(self, request: Request, now: int) -> Answer | Awaitable[Answer]:
-        interface = self.rules.state.settings.listeners[request.listener].interface
-        asker = Asker(request.source, interface, request.transport)
+        asker = Asker(request.source, self._interface(request), request.transport)
         answer = self.authenticator.find(request.message, asker)
         if isinstance(answer, Refusal) and request.message.method != Method.ALLOCATE:
             departed = self._departed.find(request, now)
@@ -201,16 +202,19 @@ class Engine:
         identity = answer.prove(request.message) if isinstance(answer, Credentials) else None
         if identity is not None:
             self._judge(request, self._at(request.flow), identity, now)
-        elif isinstance(answer, Refusal):
-            self._refuse(request, answer.reason, answer.silent)
         else:
-            self._refuse(request, "password does not match", silent=False)
+            self._refuse(request, answer if isinstance(answer, Refusal) else answer.mismatch)
 
-    def _refuse(self, request: Request, reason: str, silent: bool) -> None:
-        if not silent:
-            self.backend.challenge(request.flow, request.message)
+    def _refuse(self, request: Request, refusal: Refusal) -> None:
+        message, code = request.message, 0 if refusal.silent else UNAUTHENTICATED
+        if code:
+            self.backend.challenge(request.flow, message)
         self._forget(request.flow)
-        self.on_refused(request, reason)
+        where = (request.source, self._interface(request), request.transport)
+        self.on_refused(turn.Refused(*where, message.username or "", message.method, code, refusal))
+
+    def _interface(self, request: Request) -> Address:
+        return self.rules.state.settings.listeners[request.listener].interface
 
     def _judge(self, request: Request, session: Session | None, identity: Identity, now: int) -> None:
         flow = request.flow

@@ -25,6 +25,13 @@ class Entry:
     network: IPv4Network | IPv6Network
     ports: range = ALL_PORTS
 
+    def __str__(self) -> str:
+        if self.ports == ALL_PORTS:
+            return str(self.network)
+        network = f"[{self.network}]" if self.network.version == 6 else self.network
+        first, last = self.ports[0], self.ports[-1]
+        return f"{network}:{first}" if first == last else f"{network}:{first}-{last}"
+
 
 def parse_entry(text: str) -> Entry:
     """The entry that a text stands for; ValueError names it where it is none."""

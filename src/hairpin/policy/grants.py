@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from hairpin.policy.peers import Peers
-from hairpin.stun import Reach
+from hairpin.stun import Address, Reach
 from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 
 TEST_USER = "hairpin-test"  # whom the server makes up for a test of itself: who is counted so reaches our relays only
@@ -27,23 +27,29 @@ class Grants:
         """What this user may do."""
         if identity.internal:
             peers = self.inside or self.peers
-            return Grant(identity, UNLIMITED, peers.reaches, peers.canonical, mobility=False)
+            return Grant(identity, UNLIMITED, peers.reaches, peers.canonical, peers.why_not, mobility=False)
         if identity.user == TEST_USER:
             return self._for_a_test(identity)
         mobility = not self.mobile or identity.user in self.mobile
-        return Grant(identity, self.limits, self.peers.reaches, self.peers.canonical, mobility)
+        peers = self.peers
+        return Grant(identity, self.limits, peers.reaches, peers.canonical, peers.why_not, mobility)
 
     def _for_a_test(self, identity: Identity) -> Grant:
-        usual = self.limits
+        usual, peers = self.limits, self.peers
         limits = replace(
             usual,
             sessions_per_user=TEST_SESSIONS,
             session_max=min(usual.session_max or TEST_SECONDS, TEST_SECONDS),
             rate=min(usual.rate or TEST_RATE, TEST_RATE),
         )
-        return Grant(identity, limits, self._relays_only, self.peers.canonical, mobility=False)
+        return Grant(identity, limits, self._relays_only, peers.canonical, self._why_no_relay, mobility=False)
 
     def _relays_only(self, ip: str) -> Reaches:
         """Of what may be reached at all, the live relays of this server."""
         reaches = self.peers.reaches(ip)
         return tuple((first, last, Reach.INSIDE) for first, last, reach in reaches if reach is not Reach.OUTSIDE)
+
+    def _why_no_relay(self, peer: Address) -> str:
+        """What denies a peer of such a test."""
+        outside = self.peers.reach(peer) is not None
+        return f"{peer.ip} is no relay of this server, as a test of it needs" if outside else self.peers.why_not(peer)

@@ -25,49 +25,45 @@ __all__ = ["Host", "Peers", "parse_entry", "parse_nat64"]
 IpAddress = IPv4Address | IPv6Address
 REMEMBERED = 4096  # verdicts
 
-NEVER = tuple(
-    map(
-        ip_network,
-        (
-            "0.0.0.0/32",  # unspecified
-            "224.0.0.0/4",  # multicast
-            "255.255.255.255/32",  # broadcast
-            "::/128",  # unspecified
-            "ff00::/8",  # multicast
-        ),
-    )
-)
-GUARDED: tuple[IPv4Network | IPv6Network, ...] = tuple(
-    map(
-        ip_network,
-        (
-            "0.0.0.0/8",  # this network (RFC 1122)
-            "10.0.0.0/8",  # private (RFC 1918)
-            "100.64.0.0/10",  # carrier-grade NAT (RFC 6598)
-            "127.0.0.0/8",  # loopback
-            "168.63.129.16/32",  # Azure's metadata
-            "169.254.0.0/16",  # link-local, metadata of other clouds
-            "172.16.0.0/12",  # private
-            "192.0.0.0/24",  # IETF protocol assignments (RFC 6890)
-            "192.0.2.0/24",  # documentation (RFC 5737)
-            "192.168.0.0/16",  # private
-            "198.18.0.0/15",  # benchmarks (RFC 2544)
-            "198.51.100.0/24",  # documentation
-            "203.0.113.0/24",  # documentation
-            "240.0.0.0/4",  # reserved
-            "::1/128",  # loopback
-            "100::/64",  # discard (RFC 6666)
-            "2001::/32",  # Teredo (RFC 8656, section 21.1.1)
-            "2001:2::/48",  # benchmarks (RFC 5180)
-            "2001:db8::/32",  # documentation (RFC 3849)
-            "2002::/16",  # 6to4 (RFC 8656, section 21.1.1)
-            "3fff::/20",  # documentation (RFC 9637)
-            "fc00::/7",  # unique local
-            "fe80::/10",  # link-local
-            "fec0::/10",  # site-local
-        ),
-    )
-)
+NEVER: dict[IPv4Network | IPv6Network, str] = {
+    ip_network(network): name
+    for network, name in {
+        "0.0.0.0/32": "unspecified",
+        "224.0.0.0/4": "multicast",
+        "255.255.255.255/32": "broadcast",
+        "::/128": "unspecified",
+        "ff00::/8": "multicast",
+    }.items()
+}
+GUARDED: dict[IPv4Network | IPv6Network, str] = {
+    ip_network(network): name
+    for network, name in {
+        "0.0.0.0/8": "this network, RFC 1122",
+        "10.0.0.0/8": "private, RFC 1918",
+        "100.64.0.0/10": "carrier-grade NAT, RFC 6598",
+        "127.0.0.0/8": "loopback",
+        "168.63.129.16/32": "Azure's metadata",
+        "169.254.0.0/16": "link-local, metadata of other clouds",
+        "172.16.0.0/12": "private, RFC 1918",
+        "192.0.0.0/24": "IETF protocol assignments, RFC 6890",
+        "192.0.2.0/24": "documentation, RFC 5737",
+        "192.168.0.0/16": "private, RFC 1918",
+        "198.18.0.0/15": "benchmarks, RFC 2544",
+        "198.51.100.0/24": "documentation, RFC 5737",
+        "203.0.113.0/24": "documentation, RFC 5737",
+        "240.0.0.0/4": "reserved",
+        "::1/128": "loopback",
+        "100::/64": "discard, RFC 6666",
+        "2001::/32": "Teredo, RFC 8656, section 21.1.1",
+        "2001:2::/48": "benchmarks, RFC 5180",
+        "2001:db8::/32": "documentation, RFC 3849",
+        "2002::/16": "6to4, RFC 8656, section 21.1.1",
+        "3fff::/20": "documentation, RFC 9637",
+        "fc00::/7": "unique local",
+        "fe80::/10": "link-local",
+        "fec0::/10": "site-local",
+    }.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +131,10 @@ class Peers:
         reaches = self.reaches(peer.ip)
         return next((reach for first, last, reach in reaches if first <= peer.port <= last), None)
 
+    def why_not(self, peer: Address) -> str:
+        """What denies a canonical peer that `reach` leads nowhere: an entry of the settings, or a network of ours."""
+        return f"{peer.ip} {self._denial(ip_address(peer.ip), peer.port)}"
+
     def _reaches(self, ip: str) -> Reaches:
         """Where data for an IP may go, by port: cut where the verdict may change."""
         verdict = self._judge(ip)
@@ -144,15 +144,48 @@ class Peers:
 
     def _judge(self, text: str) -> Verdict:
         ip = ip_address(text)
-        ours = ip in self._own or ip.is_loopback
+        ours = self._is_ours(ip)
         usual, opened = self._defaults(ip, ours)
         return Verdict(
             denied=_ports(self._deny, ip) + (self._closed_ports(ip) if ours else ()),
             allowed=_ports(self._allow, ip),
             usual=usual,
             opened=opened,
-            inside=() if ours or ip.version == 4 else tuple(self._judge(str(v4)) for v4 in inside(ip, self._nat64)),
+            inside=tuple(self._judge(str(v4)) for v4 in self._inside(ip)),
         )
+
+    def _is_ours(self, ip: IpAddress) -> bool:
+        return ip in self._own or ip.is_loopback
+
+    def _inside(self, ip: IpAddress) -> Iterable[IPv4Address]:
+        return () if ip.version == 4 or self._is_ours(ip) else inside(ip, self._nat64)
+
+    def _denial(self, ip: IpAddress, port: int) -> str:
+        """What denies an IP at this port, after its name."""
+        for entry in self._deny:
+            if ip in entry.network and port in entry.ports:
+                return f"is in {entry}, which peers.deny names"
+        if self._is_ours(ip) and any(port in ports for ports in self._closed_ports(ip)):
+            return f"is this machine, and port {port} one of hairpin's own"
+        for network in NEVER:
+            if ip in network:
+                return f"is in {network} ({NEVER[network]}), which is no peer in any case"
+        return self._denial_inside(ip, port) or self._usual_denial(ip)
+
+    def _denial_inside(self, ip: IpAddress, port: int) -> str | None:
+        for v4 in self._inside(ip):
+            reach = self.reach(Address(str(v4), port))
+            if reach is None:
+                return f"holds {v4}, which {self._denial(v4, port)}"
+            if reach is not Reach.OUTSIDE:
+                return f"holds {v4}, which is this machine, and reached by its own address only"
+        return None
+
+    def _usual_denial(self, ip: IpAddress) -> str:
+        if self._is_ours(ip):
+            return "is this machine, of which only live relays are peers, and peers.allow does not name it"
+        network = next(network for network in GUARDED if ip in network)
+        return f"is in {network} ({GUARDED[network]}), which peers.allow does not name"
 
     def _defaults(self, ip: IpAddress, ours: bool) -> tuple[Reach | None, Reach | None]:
         """Where data for an IP may go, as long as `allow` does not name it, and then."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from hairpin.engine import Engine
 from hairpin.logging import Logger
-from hairpin.stun import Counters, Method, Request
-from hairpin.turn.effects import Notify
+from hairpin.stun import Counters, Method
+from hairpin.turn.effects import Notify, Refused
 
 SECOND = 1_000_000_000
 LINES_A_SECOND = 10
@@ -26,7 +26,7 @@ class Observer:
     on_notify: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_event: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_ended: list[Callable[[Notify, Counters, float], None]] = field(default_factory=list)
-    on_refused: list[Callable[[Request, str, float], None]] = field(default_factory=list)
+    on_refused: list[Callable[[Refused, float], None]] = field(default_factory=list)
     _second: int = field(default=0, init=False)
     _said: int = field(default=0, init=False)
     _unsaid: int = field(default=0, init=False)
@@ -77,13 +77,23 @@ class Observer:
         if self._may_speak():
             self.log.exception("an event was not served", error=repr(error))
 
-    def refused(self, request: Request, reason: str) -> None:
-        """Why a login failed."""
+    def refused(self, refused: Refused) -> None:
+        """Why a login failed, or (debug) another request: 403 for a private peer is a matter of course in each call."""
         for tell in self.on_refused:
-            tell(request, reason, self.wall())
-        if self._may_speak():
-            username, method = request.message.username, Method(request.message.method).name
-            self.log.info("login refused", reason=reason, username=username, client=str(request.source), method=method)
+            tell(refused, self.wall())
+        login = refused.is_login
+        if not (self.log.speaks("info" if login else "debug") and self._may_speak()):
+            return
+        say = self.log.info if login else self.log.debug
+        say(
+            "login refused" if login else "request refused",
+            reason=refused.refusal.reason,
+            detail=refused.refusal.detail,
+            username=refused.username,
+            client=str(refused.client),
+            method=Method(refused.method).name.lower(),
+            error=refused.code,
+        )
 
     def _may_speak(self) -> bool:
         """Of what strangers can bring about, at most ten lines a second, then how many there would have been."""

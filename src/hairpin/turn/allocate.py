@@ -21,6 +21,7 @@ from hairpin.turn.errors import (
 )
 from hairpin.turn.grant import Grant
 from hairpin.turn.mobility import is_asked, make_mobile, require_mobility
+from hairpin.turn.refusal import Reason
 from hairpin.turn.reservation import redeem, require_reservable, reserve
 from hairpin.turn.settings import Settings
 from hairpin.turn.state import Allocation, Pending, Relay, Session, State
@@ -36,20 +37,30 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
     identity, limits = grant.identity, grant.limits
     session = state.at(request.flow)
     if session and (session.allocation or session.pending):
-        raise AllocationMismatch  # 437, whoever asks
+        raise AllocationMismatch("there is an allocation on this five-tuple", Reason.ALREADY_ALLOCATED)  # 437
     if state.is_blocked(identity, now):
-        raise Forbidden  # 403
+        raise Forbidden(f"{identity.user} is blocked (DELETE /session with block)", Reason.BLOCKED)  # 403
     if state.draining:
         raise elsewhere(state.settings, request)  # 300, 508
     if session and session.belongs_to(identity):
         return []
-    if 0 < limits.sessions <= state.clients:
-        raise InsufficientCapacity  # 508
-    if 0 < limits.sessions_per_user <= state.users.get(identity.user, 0):
-        raise AllocationQuotaReached  # 486
+    require_quota(state, grant)  # 486, 508
     replaced = state.close(session, "replaced", now) if session else []
     state.begin(request, grant, now)
     return [state.sessions[request.flow].install_key(limits), *replaced]
+
+
+def require_quota(state: State, grant: Grant) -> None:
+    """So many sessions may there be, in all (508) and of a user (486), also such as have not allocated yet."""
+    user, limits = grant.identity.user, grant.limits
+    if 0 < limits.sessions <= state.clients:
+        full = f"there are {state.clients} sessions, and {limits.sessions} are the most (limits.allocations)"
+        raise InsufficientCapacity(full, Reason.SERVER_FULL)
+    mine, most = state.users.get(user, 0), limits.sessions_per_user
+    if 0 < most <= mine:
+        raise AllocationQuotaReached(
+            f"{user} has {mine} sessions, and {most} are the most (limits.allocations_per_user)"
+        )
 
 
 def elsewhere(settings: Settings, request: Request) -> TurnError:
@@ -60,11 +71,11 @@ def elsewhere(settings: Settings, request: Request) -> TurnError:
     version = request.source.version
     servers = sorted(settings.alternate, key=lambda server: server.version != version)
     if not servers or servers[0].version != version:
-        return InsufficientCapacity()
+        return InsufficientCapacity("the server is about to stop, and turn.alternate names no other", Reason.DRAINING)
     more: list[tuple[Attribute, Value]] = [(Attribute.ALTERNATE_SERVER, server) for server in servers]
     if settings.alternate_domain and request.message.password_algorithm is not None:
         more.append((Attribute.ALTERNATE_DOMAIN, settings.alternate_domain))
-    return TryAlternate(*more)
+    return TryAlternate(f"the server is about to stop; {servers[0]} is the other one", more=tuple(more))
 
 
 def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Effect]:
@@ -77,7 +88,7 @@ def allocate(state: State, request: Request, grant: Grant, now: int) -> list[Eff
         return reserved(state, session, message, token, grant, now)
     versions = families(message)  # 400
     if versions[0] not in state.settings.listeners[request.listener].relays:
-        raise AddressFamilyNotSupported  # 440
+        raise AddressFamilyNotSupported("this interface has no relays of that address family")  # 440
     if message.even_port:
         require_reservable(state, grant)  # 486
     lifetime, expires = session.lease(message.lifetime, grant.limits, now)
@@ -89,24 +100,27 @@ def wants_tcp(state: State, request: Request) -> bool:
     """Whether the relays are to be TCP relays (RFC 8656, section 7.2; RFC 6062, section 5.1)."""
     message = request.message
     if message.requested_transport is None:
-        raise BadRequest  # 400
+        raise BadRequest("there is no REQUESTED-TRANSPORT that can be read")  # 400
     tcp = message.requested_transport == TCP and state.settings.tcp
     if not tcp and message.requested_transport != UDP:
-        raise UnsupportedTransport  # 442
+        what = f"there are no relays of transport protocol {message.requested_transport}"
+        raise UnsupportedTransport(f"{what} (17 is UDP; 6 is TCP, which relay.tcp opens)")  # 442
     if tcp and (
         request.transport != Transport.TCP
         or message.even_port is not None
         or message.reservation_token
         or message.dont_fragment
     ):
-        raise BadRequest  # 400
+        raise BadRequest(
+            "TCP relays are for clients that come by TCP or TLS, without EVEN-PORT, RESERVATION-TOKEN or DONT-FRAGMENT"
+        )  # 400
     return tcp
 
 
 def reserved(state: State, session: Session, message: Message, token: bytes, grant: Grant, now: int) -> list[Effect]:
     """Have the relay opened that was reserved (RFC 8656, section 7.2)."""
     if {message.even_port, message.requested_address_family, message.additional_address_family} != {None}:
-        raise BadRequest  # 400
+        raise BadRequest("RESERVATION-TOKEN stands beside EVEN-PORT or an address family")  # 400
     relay = redeem(state, grant.identity, token)  # 508
     lifetime, relay.expires = session.lease(message.lifetime, grant.limits, now)
     session.pending = Pending(message, lifetime, relay.expires, [], tries=1, relays=[relay])
@@ -119,7 +133,9 @@ def families(message: Message) -> list[int]:
     if additional is None:
         return [VERSIONS.get(family, 0)]
     if family is not None or message.even_port or additional != IPV6:
-        raise BadRequest  # 400
+        raise BadRequest(
+            "ADDITIONAL-ADDRESS-FAMILY is for IPv6, and stands alone but for EVEN-PORT without reservation"
+        )  # 400
     return [4, 6]
 
 
@@ -177,7 +193,8 @@ def finish(state: State, session: Session, pending: Pending, now: int) -> list[E
     """Answer, with the addresses that clients are told (RFC 8656, section 7.2); 508 where not one relay was bound."""
     session.pending, relays = None, tuple(pending.relays)
     if not relays:
-        return [session.answer(pending.request, InsufficientCapacity().attributes, now)]
+        error = InsufficientCapacity("no relay could be bound", Reason.NO_RELAY_PORT)
+        return session.refuse(pending.request, error, now)
     session.allocation, session.expires = Allocation(relays, tcp=pending.connections > 0), pending.expires
     for relay in relays:
         state.relays[relay.external] = session.flow

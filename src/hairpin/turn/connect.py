@@ -12,10 +12,9 @@ from hairpin.turn.errors import (
     BadRequest,
     ConnectionAlreadyExists,
     ConnectionTimeoutOrFailure,
-    Forbidden,
     InsufficientCapacity,
 )
-from hairpin.turn.grant import Grant
+from hairpin.turn.grant import Grant, not_a_relay
 from hairpin.turn.state import CONNECT_LIFE, UNBOUND_LIFE, Allocation, Connection, Session, State
 
 
@@ -24,17 +23,17 @@ def connect(state: State, request: Request, grant: Grant, now: int) -> list[Effe
     message, flow = request.message, request.flow
     _, allocation = state.allocated(flow, grant)  # 437, 441
     if not allocation.tcp:
-        raise AllocationMismatch  # 437
+        raise AllocationMismatch("the allocation is for UDP, and Connect for one for TCP")  # 437
     if not message.peers:
-        raise BadRequest  # 400
-    named = message.peers[0]
+        raise BadRequest("there is no XOR-PEER-ADDRESS that can be read")  # 400
+    named, most = message.peers[0], grant.limits.connections
     if grant.canonical(named) in allocation.connections:
-        raise ConnectionAlreadyExists  # 446
+        raise ConnectionAlreadyExists(f"the allocation is connected to {named} already")  # 446
     allocation.require_family(named)  # 443
     peer, reach, _ = grant.peer(named)  # 403
     require_reachable(state, peer, reach)  # 403
-    if len(allocation.connections) >= grant.limits.connections:
-        raise InsufficientCapacity  # 508
+    if len(allocation.connections) >= most:
+        raise InsufficientCapacity(f"a TCP allocation has {most} connections at most (limits.connections)")  # 508
     state.connect(flow, allocation, Connection(state.connection_id(), peer, now + CONNECT_LIFE, message))
     return [Connect(flow, peer, reach)]
 
@@ -48,7 +47,7 @@ def require_reachable(state: State, peer: Address, reach: Reach) -> None:
         allocation = state.sessions[owner].allocation
         reachable = allocation is not None and allocation.tcp
     if not reachable:
-        raise Forbidden
+        raise not_a_relay(peer)
 
 
 def connected(state: State, session: Session, allocation: Allocation, peer: Address, now: int) -> list[Effect]:
@@ -68,4 +67,5 @@ def failed(state: State, session: Session, allocation: Allocation, peer: Address
     if connection is None or connection.request is None:
         return []
     state.disconnect(session.flow, allocation, peer)
-    return [session.answer(connection.request, ConnectionTimeoutOrFailure().attributes, now)]  # 447
+    error = ConnectionTimeoutOrFailure(f"{peer} refused the connection, or did not answer")
+    return session.refuse(connection.request, error, now)  # 447

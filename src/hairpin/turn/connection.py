@@ -8,6 +8,7 @@ from hairpin.turn.connect import connected, failed
 from hairpin.turn.effects import Disconnect, Effect, Join, Reply, Send
 from hairpin.turn.errors import BadRequest, WrongCredentials
 from hairpin.turn.grant import Grant, Reaches
+from hairpin.turn.refusal import Reason
 from hairpin.turn.state import UNBOUND_LIFE, Allocation, Connection, Session, State
 
 
@@ -26,12 +27,12 @@ def bind_connection(state: State, request: Request, grant: Grant, _now: int) -> 
     """The connection that asks becomes the data connection of a peer (RFC 6062, section 5.4)."""
     message = request.message
     if request.transport != Transport.TCP or state.at(request.flow):
-        raise BadRequest  # 400: neither TCP nor TLS, or a control connection
+        raise BadRequest("a data connection is a TCP or TLS connection of its own")  # 400
     session, connection = find(state, message.connection_id)
     if session is None or connection is None or connection.request or connection.expires is None:
-        raise BadRequest  # 400: no connection waits for this
+        raise BadRequest("no connection to a peer waits for this CONNECTION-ID", Reason.NOT_CONNECTED)  # 400
     if not session.belongs_to(grant.identity):
-        raise WrongCredentials  # 441
+        raise WrongCredentials(f"the connection is of another user, {session.username}")  # 441
     connection.expires = None
     return [Join(Reply(request.flow, message, (), grant.identity.key), session.flow, connection.peer)]
 

@@ -7,7 +7,10 @@ times as long to make.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hairpin.stun import Address, Attribute, Message, Reach
+from hairpin.stun import Address, Attribute, Message, Method, Reach
+from hairpin.turn.refusal import Refusal
+
+ALLOCATE = int(Method.ALLOCATE)
 
 Value: TypeAlias = int | str | bytes | Address | tuple[int, str] | tuple[int, int, str] | tuple[int, ...]
 Attributes: TypeAlias = tuple[tuple[Attribute, Value], ...]
@@ -213,6 +216,27 @@ class Notify:
     data: tuple[tuple[str, object], ...] = ()
 
 
+@dataclass(slots=True)
+class Refused:
+    """Tell whoever listens that a request was answered with an error (`code` 0: it was not answered), and why.
+
+    The user name is the one that the client gave, empty where it gave none.
+    """
+
+    client: Address
+    interface: Address
+    transport: int
+    username: str
+    method: int
+    code: int
+    refusal: Refusal
+
+    @property
+    def is_login(self) -> bool:
+        """Whether a client was not let in: it did not prove its credentials, or may not allocate."""
+        return self.method == ALLOCATE or self.code in (0, 401)
+
+
 Effect: TypeAlias = (
     InstallKey
     | OpenRelay
@@ -234,4 +258,5 @@ Effect: TypeAlias = (
     | Send
     | Close
     | Notify
+    | Refused
 )

@@ -5,19 +5,30 @@
 from typing import ClassVar
 
 from hairpin.stun import Attribute
-from hairpin.turn.effects import Attributes, Value
+from hairpin.turn.effects import Attributes, Refused, SessionView
+from hairpin.turn.refusal import Reason, Refusal
 
 
 class TurnError(Exception):
-    """A request that is answered with an error response; `attributes` are all that the response holds."""
+    """A request that is answered with an error response; `attributes` are all that the response holds.
+
+    `refusal` says why, which the client is not told.
+    """
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "Server Error"
+    usual: ClassVar[Reason] = Reason.MALFORMED
 
-    def __init__(self, *more: tuple[Attribute, Value]) -> None:
-        """Say more than the code and its reason in further attributes."""
-        super().__init__(self.code, self.reason)
+    def __init__(self, detail: str, why: Reason | None = None, more: Attributes = ()) -> None:
+        """Say in `detail` what is wrong with this request, and to the client no more than the code and `more`."""
+        super().__init__(detail)
+        self.refusal = Refusal(why or self.usual, detail)
         self.attributes: Attributes = ((Attribute.ERROR_CODE, (self.code, self.reason)), *more)
+
+    def told(self, session: SessionView, method: int) -> Refused:
+        """That a request of this session was refused so."""
+        where = (session.client, session.interface, session.transport)
+        return Refused(*where, session.username, method, self.code, self.refusal)
 
 
 class TryAlternate(TurnError):
@@ -25,6 +36,7 @@ class TryAlternate(TurnError):
 
     code = 300
     reason = "Try Alternate"
+    usual = Reason.DRAINING
 
 
 class BadRequest(TurnError):
@@ -32,6 +44,7 @@ class BadRequest(TurnError):
 
     code = 400
     reason = "Bad Request"
+    usual = Reason.MALFORMED
 
 
 class Forbidden(TurnError):
@@ -39,6 +52,7 @@ class Forbidden(TurnError):
 
     code = 403
     reason = "Forbidden"
+    usual = Reason.PEER_DENIED
 
 
 class MobilityForbidden(TurnError):
@@ -46,6 +60,7 @@ class MobilityForbidden(TurnError):
 
     code = 405
     reason = "Mobility Forbidden"
+    usual = Reason.MOBILITY_DENIED
 
 
 class UnknownAttribute(TurnError):
@@ -53,6 +68,7 @@ class UnknownAttribute(TurnError):
 
     code = 420
     reason = "Unknown Attribute"
+    usual = Reason.NOT_UNDERSTOOD
 
 
 class AllocationMismatch(TurnError):
@@ -60,6 +76,7 @@ class AllocationMismatch(TurnError):
 
     code = 437
     reason = "Allocation Mismatch"
+    usual = Reason.NO_ALLOCATION
 
 
 class AddressFamilyNotSupported(TurnError):
@@ -67,6 +84,7 @@ class AddressFamilyNotSupported(TurnError):
 
     code = 440
     reason = "Address Family not Supported"
+    usual = Reason.FAMILY_NOT_SERVED
 
 
 class WrongCredentials(TurnError):
@@ -74,6 +92,7 @@ class WrongCredentials(TurnError):
 
     code = 441
     reason = "Wrong Credentials"
+    usual = Reason.ANOTHER_USER
 
 
 class UnsupportedTransport(TurnError):
@@ -81,6 +100,7 @@ class UnsupportedTransport(TurnError):
 
     code = 442
     reason = "Unsupported Transport Protocol"
+    usual = Reason.TRANSPORT_NOT_SERVED
 
 
 class PeerAddressFamilyMismatch(TurnError):
@@ -88,6 +108,7 @@ class PeerAddressFamilyMismatch(TurnError):
 
     code = 443
     reason = "Peer Address Family Mismatch"
+    usual = Reason.PEER_FAMILY
 
 
 class ConnectionAlreadyExists(TurnError):
@@ -95,6 +116,7 @@ class ConnectionAlreadyExists(TurnError):
 
     code = 446
     reason = "Connection Already Exists"
+    usual = Reason.ALREADY_CONNECTED
 
 
 class ConnectionTimeoutOrFailure(TurnError):
@@ -102,6 +124,7 @@ class ConnectionTimeoutOrFailure(TurnError):
 
     code = 447
     reason = "Connection Timeout or Failure"
+    usual = Reason.NOT_CONNECTED
 
 
 class AllocationQuotaReached(TurnError):
@@ -109,6 +132,7 @@ class AllocationQuotaReached(TurnError):
 
     code = 486
     reason = "Allocation Quota Reached"
+    usual = Reason.USER_QUOTA
 
 
 class InsufficientCapacity(TurnError):
@@ -116,3 +140,4 @@ class InsufficientCapacity(TurnError):
 
     code = 508
     reason = "Insufficient Capacity"
+    usual = Reason.SESSION_FULL

@@ -50,13 +50,15 @@ class Limits:
 class Grant:
     """A user, its limits, and the verdict on peers: `reaches` says where data for an IP may go.
 
-    `mobility` is whether its allocations may move where the server lets any (RFC 8016).
+    `why_not` says of a peer whose data may go nowhere what denies it; `mobility` is whether the user's allocations may
+    move where the server lets any (RFC 8016).
     """
 
     identity: Identity
     limits: Limits
     reaches: Callable[[str], Reaches]
     canonical: Callable[[Address], Address]
+    why_not: Callable[[Address], str]
     mobility: bool = True
 
     def peer(self, named: Address) -> tuple[Address, Reach, Reaches]:
@@ -69,4 +71,9 @@ class Grant:
         for first, last, reach in reaches:
             if first <= port <= last:
                 return peer, reach, reaches
-        raise Forbidden
+        raise Forbidden(self.why_not(peer))
+
+
+def not_a_relay(peer: Address) -> Forbidden:
+    """403: of our own addresses only live relays are peers."""
+    return Forbidden(f"{peer} is an address of this server, and no live relay")

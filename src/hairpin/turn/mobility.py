@@ -12,6 +12,7 @@ from hairpin.stun import Attribute, Message, Method, Request
 from hairpin.turn.effects import Attributes, Effect, Expect, InstallKey, Keep, Move
 from hairpin.turn.errors import AllocationMismatch, BadRequest, MobilityForbidden, WrongCredentials
 from hairpin.turn.grant import Grant
+from hairpin.turn.refusal import Reason
 from hairpin.turn.state import Allocation, Coming, Session, State
 
 
@@ -20,9 +21,9 @@ def require_mobility(state: State, message: Message, grant: Grant) -> None:
     if not is_asked(state, message):
         return
     if message.mobility_ticket:
-        raise BadRequest  # 400
+        raise BadRequest("an Allocate asks for a ticket by an empty MOBILITY-TICKET")  # 400
     if not grant.mobility:
-        raise MobilityForbidden  # 405
+        raise stays(grant)  # 405
 
 
 def is_asked(state: State, message: Message) -> bool:
@@ -60,16 +61,21 @@ def resumed(state: State, request: Request, grant: Grant) -> tuple[Session, Allo
     """The session and the allocation that a Refresh with a ticket is for (RFC 8016, section 3.2.2)."""
     session = ticketed(state, request.message)
     if session is None or session.allocation is None:
-        raise AllocationMismatch  # 437
+        raise AllocationMismatch("no allocation has this MOBILITY-TICKET: it has ended, or the ticket is void")  # 437
     if session.flow == request.flow:
-        raise BadRequest  # 400: it has not moved
+        raise BadRequest("the allocation of this MOBILITY-TICKET is here already")  # 400
     if state.at(request.flow) not in (None, session):
-        raise AllocationMismatch  # 437: another allocation is there
+        raise AllocationMismatch("another allocation is on this five-tuple", Reason.ALREADY_ALLOCATED)  # 437
     if not session.belongs_to(grant.identity):
-        raise WrongCredentials  # 441
+        raise WrongCredentials(f"the allocation is of another user, {session.username}")  # 441
     if not grant.mobility:
-        raise MobilityForbidden  # 405
+        raise stays(grant)  # 405
     return session, session.allocation
+
+
+def stays(grant: Grant) -> MobilityForbidden:
+    """405: the settings let the allocations of others move."""
+    return MobilityForbidden(f"turn.mobility_users does not name {grant.identity.user}")
 
 
 def expect(state: State, session: Session, request: Request, grant: Grant) -> tuple[list[Effect], Attributes]:

@@ -15,7 +15,7 @@ def create_permission(state: State, request: Request, grant: Grant, now: int) ->
     session, allocation = state.allocated(flow, grant)  # 437, 441
     peers = message.peers
     if not peers:
-        raise BadRequest  # 400
+        raise BadRequest("there is no XOR-PEER-ADDRESS that can be read")  # 400
     for named in peers:
         allocation.require_family(named)  # 443
     allowed = [(peer, reaches) for peer, _, reaches in map(grant.peer, peers)]  # 403
@@ -34,7 +34,7 @@ def require_room(allocation: Allocation, ips: AbstractSet[str], grant: Grant) ->
     """A session holds so many permissions at a time and no more: 508."""
     known, most = allocation.permissions.keys(), grant.limits.permissions
     if len(known) + len(ips) > most and len(known | ips) > most:
-        raise InsufficientCapacity
+        raise InsufficientCapacity(f"a session has {most} permissions at most (limits.permissions)")
 
 
 def permit(flow: int, permission: Permission) -> Permit:

@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from hairpin.turn.errors import InsufficientCapacity
+from hairpin.turn.refusal import Reason
 
 REST = 300 * 10**9
+NONE_LEFT = "no port is left that would do (relay.ports)"
 
 
 class Ports:
@@ -47,7 +49,7 @@ class Ports:
             if even is None or not rested[1] % 2:
                 self._resting.remove(rested)
                 return rested[1]
-        raise InsufficientCapacity
+        raise InsufficientCapacity(NONE_LEFT, Reason.NO_RELAY_PORT)
 
     def _pull(self, place: int) -> int:
         """Take the free port at that place."""
@@ -78,7 +80,7 @@ class Ports:
                 break
             left.add(resting)
         if port is None:
-            raise InsufficientCapacity
+            raise InsufficientCapacity(NONE_LEFT, Reason.NO_RELAY_PORT)
         for one in (port, port ^ 1):
             self._remove(one)
         return port & ~1

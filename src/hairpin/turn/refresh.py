@@ -43,5 +43,5 @@ def meant(allocation: Allocation, family: int | None) -> tuple[Relay, ...]:
         return allocation.relays
     relays = tuple(relay for relay in allocation.relays if VERSIONS.get(family) == relay.version)
     if not relays:
-        raise PeerAddressFamilyMismatch
+        raise PeerAddressFamilyMismatch("there is no relay of the address family that is to be refreshed")
     return relays

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from hairpin.turn.effects import Unreserve
 from hairpin.turn.errors import AllocationQuotaReached, InsufficientCapacity
 from hairpin.turn.grant import Grant, Identity
+from hairpin.turn.refusal import Reason
 from hairpin.turn.state import ANSWER_LIFE, Relay, Reservation, State
 
 # RFC 8656 asks for 30 s; a copy of the answer that names the token may come for longer.
@@ -20,7 +21,8 @@ def require_reservable(state: State, grant: Grant) -> None:
     identity, most = grant.identity, grant.limits.sessions_per_user
     held = sum(reservation.user == identity.user for reservation in state.reservations.values())
     if 0 < most <= held:
-        raise AllocationQuotaReached
+        why = f"{identity.user} has {held} reserved ports, and {most} are the most (limits.allocations_per_user)"
+        raise AllocationQuotaReached(why)
 
 
 def reserve(state: State, identity: Identity, sibling: Relay, now: int) -> bytes:
@@ -35,7 +37,7 @@ def redeem(state: State, identity: Identity, token: bytes) -> Relay:
     """The address that a token names, once, and for the user who reserved it; else 508."""
     reservation = state.reservations.get(token)
     if reservation is None or reservation.user != identity.user:
-        raise InsufficientCapacity
+        raise InsufficientCapacity("this user has no reservation with this RESERVATION-TOKEN", Reason.NO_RESERVATION)
     del state.reservations[token]
     return reservation.relay
 

@@ -5,7 +5,7 @@ hooks are asked, so nothing else may begin one), and lives 60 s without an alloc
 allocation is answered 437 and leaves nothing behind; so is the copy of a Refresh that has ended its session.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hairpin.stun import Address, Attribute, Message, Method, Request, Transport
@@ -13,7 +13,7 @@ from hairpin.turn.allocate import admit, allocate, next_relay, refused
 from hairpin.turn.channel import bind_channel
 from hairpin.turn.connect import connect
 from hairpin.turn.connection import CHANGES, bind_connection, find, forbid, lapse
-from hairpin.turn.effects import Close, Effect, Reply
+from hairpin.turn.effects import Attributes, Close, Effect, Refused, Reply
 from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
 from hairpin.turn.grant import Grant
 from hairpin.turn.mobility import arrive, leave, resumes, ticketed
@@ -35,6 +35,7 @@ HANDLERS: dict[int, Callable[[State, Request, Grant, int], list[Effect]]] = {
 
 # The most codes in a 420: clients look for one or two, and 16,000 of them would be kept for retransmissions.
 UNKNOWN_CODES = 64
+NAMED_CODES = 4  # of them, and of malformed ones, in a sentence
 
 
 class Server:
@@ -105,15 +106,17 @@ class Server:
             understand(message, grant)  # 400, 420
             effects += HANDLERS[method](self.state, request, grant, now)
         except TurnError as error:
-            effects.append(self._refuse(request, grant, error, now))
+            effects += self._refuse(request, grant, error, now)
         return effects
 
-    def _refuse(self, request: Request, grant: Grant, error: TurnError, now: int) -> Reply:
+    def _refuse(self, request: Request, grant: Grant, error: TurnError, now: int) -> list[Effect]:
         """An error, signed for the one who asked; a session remembers only what its own user was told."""
-        session = self.state.at(request.flow)
+        message, session = request.message, self.state.at(request.flow)
         if session and session.belongs_to(grant.identity):
-            return session.answer(request.message, error.attributes, now)
-        return Reply(request.flow, request.message, error.attributes, grant.identity.key)
+            return session.refuse(message, error, now)
+        reply = Reply(request.flow, message, error.attributes, grant.identity.key)
+        where = (request.source, self.state.settings.listeners[request.listener].interface, request.transport)
+        return [reply, Refused(*where, grant.identity.username, message.method, error.code, error.refusal)]
 
     def relay_opened(self, flow: int, now: int) -> list[Effect]:
         """The relay that the flow's Allocate waits for is bound."""
@@ -206,6 +209,12 @@ def understand(message: Message, grant: Grant) -> None:
     if grant.identity.until is None and message.access_token is not None:
         unknown += (int(Attribute.ACCESS_TOKEN),)  # no token was looked at: they are not taken here (RFC 7635)
     if unknown:
-        raise UnknownAttribute((Attribute.UNKNOWN_ATTRIBUTES, unknown[:UNKNOWN_CODES]))  # 420
+        more: Attributes = ((Attribute.UNKNOWN_ATTRIBUTES, unknown[:UNKNOWN_CODES]),)
+        raise UnknownAttribute(f"attributes are not understood that must be: {named(unknown)}", more=more)  # 420
     if message.malformed:
-        raise BadRequest  # 400
+        raise BadRequest(f"attributes have no value that can be read: {named(message.malformed)}")  # 400
+
+
+def named(codes: Sequence[int]) -> str:
+    """The first few attributes, for a sentence."""
+    return ", ".join(f"{code:#06x}" for code in codes[:NAMED_CODES])

@@ -22,7 +22,7 @@ from hairpin.turn.effects import (
     SessionView,
     Unbind,
 )
-from hairpin.turn.errors import AllocationMismatch, PeerAddressFamilyMismatch, WrongCredentials
+from hairpin.turn.errors import AllocationMismatch, PeerAddressFamilyMismatch, TurnError, WrongCredentials
 from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.ports import Ports
 from hairpin.turn.settings import Settings
@@ -108,7 +108,7 @@ class Allocation:
         for relay in self.relays:
             if relay.version == peer.version:
                 return
-        raise PeerAddressFamilyMismatch
+        raise PeerAddressFamilyMismatch(f"the allocation has no relay for IPv{peer.version}, as {peer.ip} is")
 
     def permit(self, peer: Address, reaches: Reaches, now: int) -> Permission:
         """Install or extend the permission of the peer's IP, and note the port that was named."""
@@ -225,6 +225,10 @@ class Session(SessionView):
         transactions[request.transaction_id] = Transaction(request.method, now, attributes)
         return Reply(self.flow, request, attributes, self.identity.key)
 
+    def refuse(self, request: Message, error: TurnError, now: int) -> list[Effect]:
+        """Answer a request of the session's own user with an error, and tell why."""
+        return [self.answer(request, error.attributes, now), error.told(self, request.method)]
+
     def forget_answers(self, now: int) -> None:
         """Keep no answer for longer than a copy of its request may come."""
         for old in [one for one, known in self.transactions.items() if known.at + ANSWER_LIFE <= now]:
@@ -308,9 +312,9 @@ class State:
         """The requester's session and allocation: 437 where there is none, 441 where it is another's (RFC 8656, 5)."""
         session = self.sessions.get(flow)
         if session is None or session.allocation is None:
-            raise AllocationMismatch
+            raise AllocationMismatch("there is no allocation on this five-tuple: it has ended, or was never made")
         if not session.belongs_to(grant.identity):
-            raise WrongCredentials
+            raise WrongCredentials(f"the allocation is of another user, {session.username}")
         return session, session.allocation
 
     def is_blocked(self, identity: Identity, now: int) -> bool:
