@@ -9,11 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from hairpin.api import Access, Feed, Interface, Probe, Trial, create_app
+from hairpin.api import Access, Feed, Interface, Probe, Refused, Trial, create_app
 from hairpin.hooks import body
 from hairpin.server.lives import Life
-from hairpin.stun import Address, Reach, Transport
+from hairpin.stun import Address, Method, Reach, Transport
+from hairpin.turn import effects
 from hairpin.turn.grant import Identity
+from hairpin.turn.refusal import Reason, Refusal
 from hairpin.turn.state import Allocation, Channel, Permission, Relay, Session
 
 SECOND = 1_000_000_000
@@ -67,6 +69,7 @@ class FakeView:
     stuck: bool = False
     feed: Feed = field(default_factory=lambda: Feed("a-run-of-the-server", body))
     lives: dict[str, Life] = field(default_factory=dict)
+    past: list[Refused] = field(default_factory=list)
     crashes: list[tuple[str, type[BaseException] | None]] = field(default_factory=list)
     blocked: dict[str, int] = field(default_factory=dict)
 
@@ -85,6 +88,10 @@ class FakeView:
     def ports(self) -> dict[int, tuple[int, int]]:
         """Relay ports by IP version."""
         return self.taken
+
+    def refusals(self) -> list[Refused]:
+        """What was refused of late."""
+        return self.past
 
     def warnings(self) -> list[str]:
         """One warning."""
@@ -159,15 +166,24 @@ class FakeView:
         session.allocation = relay
         return session
 
+    def refuse(self, number: int = 1, username: str = "alice", detail: str = "expired 312 s ago") -> Refused:
+        """A login that was refused, after those that were before."""
+        client = Address(f"198.51.{number >> 8 & 255}.{number & 255}", 40000)
+        why = Refusal(Reason.EXPIRED, detail)
+        request = effects.Refused(client, UDP, Transport.UDP, username, Method.ALLOCATE, 401, why)
+        self.past.insert(0, Refused(1_700_000_000.0 + len(self.past), request))
+        return self.past[0]
+
     def begin(self, number: int = 1, username: str = "alice", *, transport: Transport = Transport.UDP) -> Session:
         """A session that has allocated nothing."""
         client = Address(f"198.51.{number >> 8 & 255}.{number & 255}", 40000 + (number >> 16))
         identity = Identity(username, username.rpartition(":")[2], "correct horse", b"k" * 16)
-        interface = UDP if transport == Transport.UDP else TCP
+        interface, listener = (UDP, 0) if transport == Transport.UDP else (TCP, 1)
         # A multiplicative hash: ids look random, so that their order is not the order of arrival.
         name = f"{number * 2654435761 % 2**32:08x}"
         self.live[number] = Session(
-            name, number, client, interface, transport, identity.username, UDP, 0, identity, 90 * SECOND, 150 * SECOND
+            *(name, number, client, interface, transport, identity.username),
+            *(UDP, listener, identity, 90 * SECOND, 150 * SECOND),
         )
         return self.live[number]
 

@@ -31,6 +31,7 @@ def findings(view, headers):
     view.add(2, transport=Transport.TCP)
     view.begin(3, "bob")
     view.feed.end()  # or a stream of events would have none
+    view.refuse()
     config = SchemathesisConfig.from_dict({**CONFIG, "headers": headers})
     schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(view), headers=headers, config=config)
     bad, made = [], Counter()
@@ -69,6 +70,7 @@ async def test_every_response_is_described(client, ask, guarded):
         "/session/statistics",
         "/session/events",
         "/events",
+        "/session/refusals",
         "/credentials",
         "/health",
         "/drain",

@@ -2,7 +2,7 @@
 
 from hairpin.api.app import create_app
 from hairpin.api.feed import Feed
-from hairpin.api.view import Access, Figures, Interface, Life, Probe, Trial, View, WorkerFigures
+from hairpin.api.view import Access, Figures, Interface, Life, Probe, Refused, Trial, View, WorkerFigures
 from hairpin.api.wire import protocol
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Interface",
     "Life",
     "Probe",
+    "Refused",
     "Trial",
     "View",
     "WorkerFigures",

@@ -6,7 +6,20 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from hairpin.api import assets, credentials, dashboard, events, health, info, life, login, metrics, problems, sessions
+from hairpin.api import (
+    assets,
+    credentials,
+    dashboard,
+    events,
+    health,
+    info,
+    life,
+    login,
+    metrics,
+    problems,
+    refusals,
+    sessions,
+)
 from hairpin.api.description import describe
 from hairpin.api.guard import Guard
 from hairpin.api.headers import Stamp
@@ -27,7 +40,8 @@ def create_app(view: View) -> ASGIApp:
     )
     app.state.view, app.state.logins, app.state.attempts = view, Logins(view.now), Attempts(view.now)
     problems.install(app)
-    for part in (info, sessions, life, events, credentials, health, metrics, login, dashboard, assets):
+    parts = (info, sessions, refusals, life, events, credentials, health, metrics, login, dashboard, assets)
+    for part in parts:
         app.router.routes.extend(part.router.routes)
     _serve_description(app, view)
     return Stamp(Guard(app, view.access, app.state.logins), view)

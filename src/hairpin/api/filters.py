@@ -92,7 +92,7 @@ FIELDS = {
     "interface": _form(_IP_PORT, Address.parse, "IP:PORT or [IPv6]:PORT", "The interface's external or bind address."),
     "transport": _form("[01]|[Uu][Dd][Pp]|[Tt][Cc][Pp]", _transport, "0, 1, udp or tcp", "0 or udp, 1 or tcp."),
     "username": _text("The user name, or the name after the colon of a TURN REST credential."),
-    "limit": _count(100_000, "At most so many sessions."),
+    "limit": _count(100_000, "At most so many of them."),
     "after": _text("The id of the last session of the page before. It need not live any more."),
     "all": _form("true|false", lambda text: text == "true", "true or false", "true: every session of `username`."),
     "block": _count(_YEAR, "With all=true: refuse the user's Allocates for so many seconds."),

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from hairpin.api.feed import Feed
 from hairpin.stun import Address
+from hairpin.turn import effects
 from hairpin.turn.effects import SessionView
 from hairpin.turn.state import Session
 
@@ -49,6 +50,14 @@ class Trial:
     password: str = field(repr=False)
     seconds: int
     entrances: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that was refused at `at` (Unix seconds)."""
+
+    at: float
+    request: effects.Refused
 
 
 class Figures(Protocol):
@@ -190,6 +199,9 @@ class View(Protocol):
 
     def delivery(self) -> Delivery | None:
         """How the hooks are; None where there are none."""
+
+    def refusals(self) -> Sequence[Refused]:
+        """What was refused of late, the latest first."""
 
     def given_up(self) -> Mapping[str, int]:
         """How often Python dropped something to stay bounded, by what it was (a few fixed names)."""

@@ -22,6 +22,7 @@ from hairpin.server.drain import Drain
 from hairpin.server.lives import Lives
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
 from hairpin.server.observer import Observer
+from hairpin.server.refusals import Refusals
 from hairpin.server.selfprobe import SelfProbe, doors, own_identity
 from hairpin.server.view import ServerView
 from hairpin.server.web import WebServer
@@ -215,10 +216,11 @@ class Server:
         authenticator = assembly.authenticator(config, self._hook, self.identity, self.passes)
         self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
-        self.lives, self.feed = Lives(), Feed(self.run_id, body)
+        self.lives, self.feed, self.refusals = Lives(), Feed(self.run_id, body), Refusals()
         self.observer = Observer(self.log, self.wall, self.clock)
         self.observer.on_notify += [self.lives.note, self.feed.publish]
         self.observer.on_ended.append(self.lives.count)
+        self.observer.on_refused.append(self.refusals.hear)
         if self._events is not None:
             self.observer.on_event.append(self._events.publish)
         self.observer.watch(self.engine)

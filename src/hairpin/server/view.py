@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
-from hairpin.api import Access, Interface, Probe, Trial
+from hairpin.api import Access, Interface, Probe, Refused, Trial
 from hairpin.auth import IceServers, ice_servers, mint
 from hairpin.auth.passes import LIFE
 from hairpin.hooks import Events
@@ -91,6 +91,10 @@ class ServerView:
     def delivery(self) -> Events | None:
         """How the hooks are; None where there are none."""
         return self._server.delivery()
+
+    def refusals(self) -> Sequence[Refused]:
+        """What was refused of late, the latest first."""
+        return self._server.refusals.latest()
 
     def given_up(self) -> Mapping[str, int]:
         """What Python dropped to stay bounded."""
