@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from hairpin.stun import Address, Attribute, Kind, Message, Method, Reach, Request
 from hairpin.turn.effects import Effect, Listen, Notify, OpenRelay, Reply
-from hairpin.turn.grant import Grant, Identity, Limits, Reaches
+from hairpin.turn.grant import NO_POLICY, Grant, Identity, Limits, Reaches
 from hairpin.turn.server import Server
 from hairpin.turn.settings import ListenerSettings, RelayAddress, Settings
 from hairpin.turn.state import Allocation, Session
@@ -98,6 +98,7 @@ class World:
         self.transactions = count(1)
         self.listener = self.transport = 0
         self.mobility = True
+        self.ruling = NO_POLICY
 
     def transaction(self) -> bytes:
         """A new transaction id."""
@@ -111,7 +112,8 @@ class World:
         """A request that `user` was proved to have sent."""
         client = Address(source, 1000 + flow % 60000)
         request = Request(flow, message, client, INTERFACE, self.listener, self.transport, False)
-        grant = Grant(identity(user), self.limits, reaches, canonical, why_not, self.mobility)
+        verdicts = (reaches, canonical, why_not)
+        grant = Grant(identity(user), self.limits, *verdicts, self.mobility, self.ruling)
         return self.server.handle(request, grant, self.now)
 
     def ask(self, flow: int, method: Method, *attributes: tuple[int, Any], user: str = "alice") -> list[Effect]:

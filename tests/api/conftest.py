@@ -113,6 +113,10 @@ class FakeView:
         """One counter."""
         return {"event refresh": 4}
 
+    def policy_failures(self) -> dict[tuple[str, str], int]:
+        """One counter."""
+        return {("may_reach", "late"): 3}
+
     async def statistics(self, flow: int) -> Counters | None:
         """One session's figures."""
         self._acknowledge()
@@ -182,8 +186,8 @@ class FakeView:
         # A multiplicative hash: ids look random, so that their order is not the order of arrival.
         name = f"{number * 2654435761 % 2**32:08x}"
         self.live[number] = Session(
-            *(name, number, client, interface, transport, identity.username),
-            *(UDP, listener, identity, 90 * SECOND, 150 * SECOND),
+            *(name, number, client, interface, transport, identity.username, 90 * SECOND),
+            *(UDP, listener, identity, 150 * SECOND),
         )
         return self.live[number]
 

@@ -21,7 +21,8 @@ KEY = b"k" * 24
 
 def notify(kind: str, session: str = "s", **data: object) -> Notify:
     """Something that happened to a session."""
-    view = SessionView(session, 1, Address("198.51.100.1", 4000), Address("192.0.2.1", 3478), Transport.UDP, "bob\x1b")
+    where = (1, Address("198.51.100.1", 4000), Address("192.0.2.1", 3478), Transport.UDP)
+    view = SessionView(session, *where, "bob\x1b", 0)
     return Notify(kind, view, tuple(data.items()))
 
 

@@ -9,7 +9,7 @@ from hairpin.turn.effects import Notify, SessionView
 
 def notify(kind, session="s", **data):
     """Something that happened to a session."""
-    view = SessionView(session, 1, Address("198.51.100.1", 4000), Address("192.0.2.1", 3478), Transport.UDP, "bob")
+    view = SessionView(session, 1, Address("198.51.100.1", 4000), Address("192.0.2.1", 3478), Transport.UDP, "bob", 0)
     return Notify(kind, view, tuple(data.items()))
 
 

@@ -135,6 +135,10 @@ class Peers:
         """What denies a canonical peer that `reach` leads nowhere: an entry of the settings, or a network of ours."""
         return f"{peer.ip} {self._denial(ip_address(peer.ip), peer.port)}"
 
+    def forms(self, ip: str) -> tuple[str, ...]:
+        """A canonical peer's IP, and the IPv4 addresses inside of it: whoever reaches the one may reach the others."""
+        return (ip, *sorted(map(str, self._inside(ip_address(ip)))))
+
     def _reaches(self, ip: str) -> Reaches:
         """Where data for an IP may go, by port: cut where the verdict may change."""
         verdict = self._judge(ip)

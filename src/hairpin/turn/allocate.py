@@ -44,6 +44,8 @@ def admit(state: State, request: Request, grant: Grant, now: int) -> list[Effect
         raise elsewhere(state.settings, request)  # 300, 508
     if session and session.belongs_to(identity):
         return []
+    if grant.ruling.refusal:
+        raise grant.ruling.refusal  # 403, 508
     require_quota(state, grant)  # 486, 508
     replaced = state.close(session, "replaced", now) if session else []
     state.begin(request, grant, now)

@@ -188,7 +188,7 @@ class Close:
 
 @dataclass(slots=True)
 class SessionView:
-    """What an event says of its session: that which stays the same as long as it lives."""
+    """What an event says of its session. `began` is nanoseconds on CLOCK_MONOTONIC."""
 
     id: str
     flow: int
@@ -196,6 +196,7 @@ class SessionView:
     interface: Address
     transport: int
     username: str
+    began: int
 
     @property
     def internal(self) -> bool:
@@ -204,7 +205,8 @@ class SessionView:
 
     def view(self) -> "SessionView":
         """A copy, for whoever keeps it for long: it keeps no session in memory."""
-        return SessionView(self.id, self.flow, self.client, self.interface, self.transport, self.username)
+        where = (self.flow, self.client, self.interface, self.transport)
+        return SessionView(self.id, *where, self.username, self.began)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from hairpin.stun import Address, Reach
-from hairpin.turn.errors import Forbidden
+from hairpin.turn.errors import Forbidden, TurnError
+from hairpin.turn.refusal import Reason
+from hairpin.turn.terms import USUAL, Terms
 
 Reaches: TypeAlias = tuple[tuple[int, int, Reach], ...]
 """Where data for an IP may go, by port: first port, last port, reach. A port in none of them goes nowhere."""
@@ -46,6 +48,23 @@ class Limits:
     rate: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What an operator's policy said of a request: where it was not asked it has allowed nothing.
+
+    `terms` are those of the session, `refusal` is what it is answered where it may not go on, and `peers` are the IPs
+    that it may name (None: all that the settings let through).
+    """
+
+    terms: Terms = USUAL
+    refusal: TurnError | None = None
+    peers: frozenset[str] | None = None
+
+
+NO_POLICY = Ruling()
+DENIED = Reason.POLICY_DENIED
+
+
 @dataclass(slots=True)  # one for each request: see `effects`
 class Grant:
     """A user, its limits, and the verdict on peers: `reaches` says where data for an IP may go.
@@ -60,16 +79,19 @@ class Grant:
     canonical: Callable[[Address], Address]
     why_not: Callable[[Address], str]
     mobility: bool = True
+    ruling: Ruling = NO_POLICY
 
     def peer(self, named: Address) -> tuple[Address, Reach, Reaches]:
         """The peer by its announced address, and where its data and all data for its IP may go.
 
-        403 where its own may go nowhere (RFC 8656, section 10.2).
+        403 where its own may go nowhere (RFC 8656, section 10.2), or a policy does not let it.
         """
         peer = self.canonical(named)
-        port, reaches = peer.port, self.reaches(peer.ip)
+        port, reaches, agreed = peer.port, self.reaches(peer.ip), self.ruling.peers
         for first, last, reach in reaches:
             if first <= port <= last:
+                if agreed is not None and peer.ip not in agreed:
+                    raise self.ruling.refusal or Forbidden(f"the policy was not asked about {peer.ip}", DENIED)
                 return peer, reach, reaches
         raise Forbidden(self.why_not(peer))
 

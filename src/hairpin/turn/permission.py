@@ -1,11 +1,12 @@
 """CreatePermission (RFC 8656, sections 9 and 10): peers that may send to a relay, and be sent to."""
 
 from collections.abc import Set as AbstractSet
+from collections.abc import Sized
 
 from hairpin.stun import Request
 from hairpin.turn.effects import Effect, Permit
 from hairpin.turn.errors import BadRequest, InsufficientCapacity
-from hairpin.turn.grant import Grant
+from hairpin.turn.grant import Grant, Limits
 from hairpin.turn.state import PERMISSION_LIFE, Allocation, Permission, State
 
 
@@ -33,8 +34,14 @@ def create_permission(state: State, request: Request, grant: Grant, now: int) ->
 def require_room(allocation: Allocation, ips: AbstractSet[str], grant: Grant) -> None:
     """A session holds so many permissions at a time and no more: 508."""
     known, most = allocation.permissions.keys(), grant.limits.permissions
-    if len(known) + len(ips) > most and len(known | ips) > most:
-        raise InsufficientCapacity(f"a session has {most} permissions at most (limits.permissions)")
+    if len(known) + len(ips) > most:
+        require_few(known | ips, grant.limits)
+
+
+def require_few(ips: Sized, limits: Limits) -> None:
+    """508 where these are more than a session may hold permissions for."""
+    if len(ips) > limits.permissions:
+        raise InsufficientCapacity(f"a session has {limits.permissions} permissions at most (limits.permissions)")
 
 
 def permit(flow: int, permission: Permission) -> Permit:

@@ -32,6 +32,9 @@ class Reason(StrEnum):
     ALREADY_ALLOCATED = "already_allocated"
     NO_ALLOCATION = "no_allocation"
     ANOTHER_USER = "another_user"
+    # What Python of the operator's says
+    POLICY_DENIED = "policy_denied"
+    POLICY_FAILED = "policy_failed"
     # Peers
     PEER_DENIED = "peer_denied"
     PEER_FAMILY = "peer_family"

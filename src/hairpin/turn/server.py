@@ -15,7 +15,7 @@ from hairpin.turn.connect import connect
 from hairpin.turn.connection import CHANGES, bind_connection, find, forbid, lapse
 from hairpin.turn.effects import Attributes, Close, Effect, Refused, Reply
 from hairpin.turn.errors import BadRequest, TurnError, UnknownAttribute
-from hairpin.turn.grant import Grant
+from hairpin.turn.grant import Grant, Identity
 from hairpin.turn.mobility import arrive, leave, resumes, ticketed
 from hairpin.turn.permission import create_permission, permit
 from hairpin.turn.refresh import refresh
@@ -168,6 +168,15 @@ class Server:
     def binds(self, request: Request) -> Session | None:
         """Whose connection a ConnectionBind names: its credentials are the control connection's (RFC 6062, 4.3)."""
         return find(self.state, request.message.connection_id)[0]
+
+    def known(self, request: Request) -> Session | None:
+        """The session that a request is for: of its flow, of the ticket that it shows or the connection it names."""
+        session = self.state.at(request.flow) or self.ticketed(request)
+        return session or (self.binds(request) if request.message.method == Method.CONNECTION_BIND else None)
+
+    def turns_away(self, identity: Identity, now: int) -> bool:
+        """Whether no Allocate of this user is served now, whatever else is said of it."""
+        return self.draining or self.state.is_blocked(identity, now)
 
     def block(self, user: str, until: int, now: int) -> None:
         """Refuse the Allocates of a user (the name that quotas count, or a whole user name) until then."""

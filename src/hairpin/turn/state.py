@@ -26,6 +26,7 @@ from hairpin.turn.errors import AllocationMismatch, PeerAddressFamilyMismatch, T
 from hairpin.turn.grant import Grant, Identity, Limits, Reaches
 from hairpin.turn.ports import Ports
 from hairpin.turn.settings import Settings
+from hairpin.turn.terms import USUAL, Terms
 
 ALLOCATE, CONNECT = int(Method.ALLOCATE), int(Method.CONNECT)  # to name a member takes longer than to compare it
 
@@ -180,9 +181,9 @@ class Session(SessionView):
     local: Address
     listener: int
     identity: Identity
-    began: int
     expires: int
     ends: int | None = None
+    terms: Terms = USUAL  # that a policy has let it begin on
     allocation: Allocation | None = None
     pending: Pending | None = None
     transactions: dict[bytes, Transaction] = field(default_factory=dict)  # by their id, the oldest first
@@ -338,6 +339,7 @@ class State:
             began=now,
             expires=now + UNALLOCATED_LIFE,
             ends=now + grant.limits.session_max * SECOND if grant.limits.session_max else None,
+            terms=grant.ruling.terms,
         )
         self.sessions[session.flow] = session
         if session.internal:
