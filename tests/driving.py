@@ -11,9 +11,10 @@ import client as codec
 from client import Answer, Attributes, Endpoint, build, long_term_key, mask, parse
 from hairpin._core import Options, Table
 from hairpin.auth import AccessTokens, Authenticator, PasswordHook, SharedSecrets, StaticUsers
-from hairpin.engine import Backend, Engine
+from hairpin.engine import Backend, Engine, PolicyCalls, Rulings
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
+from hairpin.policy.protocol import Policy
 from hairpin.stun import Address, Counters
 from hairpin.turn.effects import Notify, Refused
 from hairpin.turn.grant import Limits
@@ -69,6 +70,7 @@ class World:
         secrets: Sequence[str] = ("shared",),
         static: Mapping[str, str] = STATIC,
         token_keys: Mapping[str, bytes] | None = None,
+        allow: Sequence[str] = ("203.0.113.0/24",),
         **limits: int,
     ) -> None:
         third_party = None if token_keys is None else SERVER_NAME
@@ -91,7 +93,7 @@ class World:
             token_keys and AccessTokens(token_keys, SERVER_NAME, self.seconds, lambda: self.table.now),
         )
         self.table.offer_anonymity(authenticator.anonymous)
-        peers = Peers(Host(relays=((RELAY_IP, RELAY_IP),)), ["203.0.113.0/24"])
+        peers = Peers(Host(relays=((RELAY_IP, RELAY_IP),)), allow)
         grants = Grants(replace(Limits(), **limits), peers)
         self.engine = Engine(cast(Backend, self.path), self.rules, authenticator, grants, lambda: self.table.now)
         self.events: list[Notify] = []
@@ -101,6 +103,12 @@ class World:
         self.engine.on_failure = fail
         self.engine.on_ended = lambda notify, counters: self.ended.append((notify, counters))
         self.engine.on_refused = self.refused.append
+
+    def ask_policy(self, policy: Policy, deadline: float = 1.0) -> PolicyCalls:
+        """Have a policy asked from now on."""
+        calls = PolicyCalls(policy, deadline, lambda: self.table.now)
+        self.engine.rulings = Rulings(calls, self.rules)
+        return calls
 
     def seconds(self) -> float:
         """The time, for those who take it in Unix seconds too."""

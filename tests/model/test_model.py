@@ -21,12 +21,14 @@ from hypothesis.stateful import (
 
 import client as codec
 from client import Endpoint, build, mask, parse
+from hairpin import Terms
 from hairpin.auth import Authenticator, SharedSecrets, StaticUsers
-from hairpin.engine import Engine
+from hairpin.engine import Engine, PolicyCalls, Rulings
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
 from hairpin.stun import Address
 from hairpin.turn.effects import Notify
+from hairpin.turn.grant import Limits
 from hairpin.turn.server import Server
 from model import reference as law
 from model.moves import Moves
@@ -61,6 +63,7 @@ from model.scenery import (
     users,
     who,
 )
+from policies import Answers
 
 
 def fail(error: Exception) -> None:
@@ -446,8 +449,24 @@ class Machine(Moves):
         self.ended = 0
 
 
+class Agreed(Machine):
+    """The same limits, but by the word of a policy: the settings alone would give more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        terms = Terms(
+            allocations_per_user=law.SESSIONS_PER_USER,
+            permissions=law.PERMISSIONS,
+            channels=law.CHANNELS,
+            lifetime=law.MAX_LIFETIME,
+            session_max=law.SESSION_MAX // SECOND,
+        )
+        self.engine.grants = Grants(Limits(lifetime_max=9999), self.engine.grants.peers)
+        self.engine.rulings = Rulings(PolicyCalls(Answers(terms), 1.0, lambda: self.table.now), self.server)
+
+
 LOOP = asyncio.new_event_loop()
-FOUND = DirectoryBasedExampleDatabase(Path(__file__).parent / "found")  # histories that failed once: to be committed
+FOUND = Path(__file__).parent / "found"  # histories that failed once: to be committed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -459,9 +478,21 @@ def loop() -> Iterator[None]:
 
 def test_the_server_is_the_reference() -> None:
     """2,000 histories of 25 steps."""
+    run(Machine, 2000)
+
+
+def test_a_policy_is_the_reference_too() -> None:
+    """200 histories more: what it agrees to holds in each of them, by whatever way a request finds its session."""
+    run(Agreed, 200)
+
+
+def run(machine: type[Machine], histories: int) -> None:
+    """Have Hypothesis draw so many."""
+    found = FOUND if machine is Machine else FOUND / "agreed"
+    database = DirectoryBasedExampleDatabase(found)
     run_state_machine_as_test(
-        Machine,
+        machine,
         settings=settings(
-            max_examples=2000, stateful_step_count=25, suppress_health_check=list(HealthCheck), database=FOUND
+            max_examples=histories, stateful_step_count=25, suppress_health_check=list(HealthCheck), database=database
         ),
     )

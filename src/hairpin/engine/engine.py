@@ -1,24 +1,26 @@
 """The engine: an event comes up, its sender is proved, the rules judge it, and their effects go down, in order.
 
-One thread, the event loop's. Nothing here knows a rule of TURN; nothing here waits but for a look-up of credentials.
+One thread, the event loop's. Nothing here knows a rule of TURN; nothing here waits but for a look-up of credentials and
+for a policy.
 """
 
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from hairpin._core import Acknowledged, Closed, Core, Moving, PeerConnection, Table
 from hairpin.auth import Answer, Asker, Authenticator, Credentials, Refusal
 from hairpin.engine.acknowledgements import Acknowledgements
 from hairpin.engine.departed import Departed
 from hairpin.engine.endings import Endings
+from hairpin.engine.rulings import Rulings
 from hairpin.engine.waiting import Waiting
-from hairpin.policy.grants import Grants
+from hairpin.policy.grants import Grants, is_a_test
 from hairpin.stun import Address, Counters, Method, Request, Totals
 from hairpin.turn import effects as turn
-from hairpin.turn.grant import Identity
+from hairpin.turn.grant import Grant, Identity, Ruling
 from hairpin.turn.server import Server
 from hairpin.turn.state import Session
 
@@ -29,6 +31,10 @@ Refused: TypeAlias = Callable[[turn.Refused], None]
 """Told of a request that was refused, and why."""
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
 """Told of a session that ended, with its last figures."""
+WORD = TypeVar("WORD")
+"""What a request waits for."""
+Next: TypeAlias = Callable[[Request, WORD, int], None]
+"""Goes on with it at that time."""
 
 BATCH = 64  # events whose commands wake a worker once
 ROUNDS = 2  # batches between two looks at the loop
@@ -50,10 +56,12 @@ class Engine:
         self.rules = rules
         self.authenticator = authenticator
         self.grants = grants
+        self.rulings: Rulings | None = None  # of a policy, where there is one
         self.on_event: Callable[[turn.Notify], None] = lambda _: None
         self.on_refused: Refused = lambda _: None
         self.on_ended: Ended = lambda _notify, _counters: None
         self.on_failure: Callable[[Exception], None] = lambda _: None
+        self.on_late: Callable[[], None] = lambda: None  # requests that waited were judged
         self._at = rules.state.at
         self._waiting = Waiting()
         self._departed = Departed()
@@ -120,12 +128,15 @@ class Engine:
         """Hold a living session to the limits and peers in force now."""
         session = self.rules.sessions.get(flow)
         if session is not None:
-            self._apply(self.rules.regrant(session, self.grants.grant(session.identity), now), now)
+            grant = self.grants.grant(session.identity, Ruling(session.terms))
+            self._apply(self.rules.regrant(session, grant, now), now)
 
     async def stop(self) -> None:
         """Give up the look-ups under way, whose requests nobody will answer."""
         if self.authenticator.hook is not None:
             await self.authenticator.hook.close()
+        if self.rulings is not None:
+            self.rulings.calls.close()
         await asyncio.gather(*self._tasks)
 
     def _safely(self, call: Callable[..., None], *arguments: object) -> None:
@@ -177,10 +188,7 @@ class Engine:
         if isinstance(answer, Credentials | Refusal):
             self._decide(request, answer, now)
         else:
-            self._waiting.begin(request)
-            task = asyncio.get_running_loop().create_task(self._look_up(request, answer))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._wait(request, answer, self._decide)
 
     def _find(self, request: Request, now: int) -> Answer | Awaitable[Answer]:
         asker = Asker(request.source, self._interface(request), request.transport)
@@ -190,12 +198,23 @@ class Engine:
             return Credentials((departed,)) if departed else answer
         return answer
 
-    async def _look_up(self, request: Request, pending: Awaitable[Answer]) -> None:
-        answer = await pending
+    def _wait(self, request: Request, pending: Awaitable[WORD], go_on: Next[WORD]) -> None:
+        """Go on with a request once it is known what it waits for, and then with those that came behind it."""
+        self._waiting.begin(request)
+        task = asyncio.get_running_loop().create_task(self._go_on(request, pending, go_on))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _go_on(self, request: Request, pending: Awaitable[WORD], go_on: Next[WORD]) -> None:
+        word = await pending
         now = self.clock()  # time has passed
-        self._safely(self._decide, request, answer, now)
-        for late in self._waiting.end(request.flow):
+        behind = self._waiting.end(request.flow)
+        self._safely(go_on, request, word, now)
+        if not (self._at(request.flow) or self._waiting.at(request.flow)):
+            behind = []  # the flow is closed: the client's next copy comes on a new one
+        for late in behind:  # where the first one waits again they line up behind it again
             self._safely(self._request, late, now)
+        self.on_late()
 
     def _decide(self, request: Request, answer: Answer, now: int) -> None:
         """Prove the requester by the credentials that were found, or refuse it, with no more than the RFC's code."""
@@ -217,8 +236,22 @@ class Engine:
         return self.rules.state.settings.listeners[request.listener].interface
 
     def _judge(self, request: Request, session: Session | None, identity: Identity, now: int) -> None:
+        """Have a request judged whose sender is proved: by a policy, where there is one, and by the rules."""
+        if self.rulings is None or is_a_test(identity):
+            self._serve(request, session, self.grants.grant(identity), now)
+            return
+        ruling = self.rulings.rule(request, identity, self.grants, now)
+        if isinstance(ruling, Ruling):
+            self._serve(request, session, self.grants.grant(identity, ruling), now)
+        else:
+            self._wait(request, ruling, partial(self._ruled, identity))
+
+    def _ruled(self, identity: Identity, request: Request, ruling: Ruling, now: int) -> None:
+        self._serve(request, self._at(request.flow), self.grants.grant(identity, ruling), now)
+
+    def _serve(self, request: Request, session: Session | None, grant: Grant, now: int) -> None:
         flow = request.flow
-        self._apply(self.rules.handle(request, self.grants.grant(identity), now), now)
+        self._apply(self.rules.handle(request, grant, now), now)
         if self._at(flow):
             return
         if session:

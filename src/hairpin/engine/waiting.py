@@ -1,4 +1,4 @@
-"""Requests that wait for a look-up: one at a time for each flow, in the order of arrival, copies dropped, bounded.
+"""Requests that wait for a look-up or a policy: one at a time for each flow, in order, copies dropped, bounded.
 
 A request that waits is not state: a successor lets the client send it again.
 """
@@ -11,7 +11,7 @@ QUEUE = 8  # requests of one flow; a client sends one, and its copies
 
 
 class Waiting:
-    """For each flow with a look-up under way, the request it is for and those behind it."""
+    """For each flow with a request that waits, that one and those behind it."""
 
     def __init__(self) -> None:
         """Nobody waits."""
@@ -20,12 +20,16 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._flows)
 
+    def at(self, flow: int) -> bool:
+        """Whether a request of the flow waits."""
+        return flow in self._flows
+
     def begin(self, request: Request) -> None:
-        """A look-up for this request begins."""
+        """This request waits."""
         self._flows[request.flow] = deque([request])
 
     def join(self, request: Request) -> bool:
-        """Whether the request has to wait behind a look-up of its flow; a copy, or one too many, is dropped."""
+        """Whether the request has to wait behind another one of its flow; a copy, or one too many, is dropped."""
         queue = self._flows.get(request.flow)
         if queue is None:
             return False
@@ -35,5 +39,5 @@ class Waiting:
         return True
 
     def end(self, flow: int) -> list[Request]:
-        """The look-up is over: the requests that came meanwhile."""
+        """The wait is over: the requests that came meanwhile."""
         return list(self._flows.pop(flow))[1:]
