@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from certificates import Files, loopback, trusting
 from client import Client, Endpoint
-from hairpin import Config, Server
+from hairpin import Config, Policy, Server
 from serving import free_port
 
 USER, PASSWORD, REALM = "user", "secret", "hairpin.test"
@@ -130,7 +130,7 @@ class Running:
 
 
 @contextmanager
-def running(config: Config) -> Iterator[Running]:
+def running(config: Config, policy: Policy | None = None) -> Iterator[Running]:
     """Start a server and stop it; what it raises at its start is raised here."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -143,7 +143,7 @@ def running(config: Config) -> Iterator[Running]:
         return asyncio.run_coroutine_threadsafe(waited(), loop).result(30)
 
     try:
-        server = Server(config)
+        server = Server(config, policy)
         do(server.__aenter__())
         try:
             yield Running(server, loop)

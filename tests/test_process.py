@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -145,6 +146,22 @@ def test_sigterm_ends_the_sessions(server: Process, number: int) -> None:
             server.signal(number)
             assert server.wait("stopped")["sessions_ended"] == 3
             assert server.end() == (0, [])
+
+
+def test_the_policy_of_the_settings(server: Process, tmp_path: Path) -> None:
+    """The documentation's ledger, beside the settings file, has a line of a session that SIGTERM ended."""
+    example = Path(__file__).parents[1] / "docs" / "examples" / "ledger.py"
+    tmp_path.joinpath("ledger.py").write_text(example.read_text())
+    server.write('[policy]\nmodule = "ledger:Ledger"')
+    with server.running():
+        address = server.serves()
+        with Client(address, "alice") as client:
+            client.allocate()
+            server.signal(signal.SIGTERM)
+            assert server.wait("stopped")["sessions_ended"] == 1
+            assert server.end() == (0, [])
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        assert ledger.execute("SELECT user, bytes > 0, why FROM sessions").fetchall() == [("alice", 1, "shutdown")]
 
 
 def test_a_second_sigterm_ends_a_drain(server: Process) -> None:

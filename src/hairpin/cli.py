@@ -72,6 +72,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     with _one_line_errors():
         settings = Config.load(file)
         server.certificates(settings, file)
+        server.look_at_policy(settings, file)
     typer.echo(f"{file} is fine.")
     for line in describe(settings):
         typer.echo(f"  {line}")

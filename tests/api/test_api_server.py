@@ -175,6 +175,7 @@ async def test_metrics(client, view):
     assert found["hairpin_sent_packets_total", ("client", "session"), worker] == 2
     assert found["hairpin_dropped_packets_total", ("reason", "no permission"), worker] == 3
     assert found["hairpin_given_up_total", ("what", "event refresh")] == 4
+    assert found["hairpin_policy_failures_total", ("method", "may_reach"), ("why", "late")] == 3
     assert "alice" not in answer.text
     assert "198.51" not in answer.text
 

@@ -35,6 +35,7 @@ class Scrape(Collector):
         """All families."""
         yield from self._state()
         yield from self._probes()
+        yield from self._policy()
         yield from self._traffic()
         yield from self._drops()
         yield from ProcessCollector(registry=None).collect()
@@ -62,6 +63,13 @@ class Scrape(Collector):
             took.add_metric(known, one.seconds)
             last.add_metric(known, one.at)
         yield from (well, took, last)
+
+    def _policy(self) -> Iterator[Metric]:
+        says = "Calls of the policy without an answer."
+        failures = CounterMetricFamily("hairpin_policy_failures", says, labels=["method", "why"])
+        for labels, count in sorted(self.view.policy_failures().items()):
+            failures.add_metric(labels, count)
+        yield failures
 
     def _traffic(self) -> Iterator[Metric]:
         for figure, (name, says) in _TRAFFIC.items():

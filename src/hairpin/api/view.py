@@ -206,6 +206,9 @@ class View(Protocol):
     def given_up(self) -> Mapping[str, int]:
         """How often Python dropped something to stay bounded, by what it was (a few fixed names)."""
 
+    def policy_failures(self) -> Mapping[tuple[str, str], int]:
+        """How often the policy gave no answer, by its method and why (fixed names); empty where there is none."""
+
     async def statistics(self, flow: int) -> Figures | None:
         """The figures of one session, None where it is gone; TimeoutError when no worker answers within 2 s."""
 

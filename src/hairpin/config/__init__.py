@@ -2,7 +2,7 @@
 
 from hairpin.config.relays import Relays, relays_for
 from hairpin.config.sources import ConfigError
-from hairpin.config.tree import Api, Auth, Compat, Config, Interface, Limits, Log, Peers, Relay, Turn
+from hairpin.config.tree import Api, Auth, Compat, Config, Interface, Limits, Log, Peers, Policy, Relay, Turn
 
 __all__ = [
     "Api",
@@ -14,6 +14,7 @@ __all__ = [
     "Limits",
     "Log",
     "Peers",
+    "Policy",
     "Relay",
     "Relays",
     "Turn",

@@ -169,6 +169,13 @@ def _network(value: str) -> str:
     return value
 
 
+def _python_name(value: str) -> str:
+    module, _, name = value.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        raise ValueError(f'{value!r} is no name in a module, such as "my_rules:Policy"')
+    return value
+
+
 def _nat64(value: str) -> str:
     parse_nat64(value)
     return value
@@ -188,5 +195,6 @@ Password = Annotated[SecretStr, AfterValidator(_password)]
 Ports = Annotated[tuple[int, int], BeforeValidator(_ports), AfterValidator(_ports_in_order)]
 PeerEntry = Annotated[str, AfterValidator(_peer)]
 Network = Annotated[str, AfterValidator(_network)]
+PythonName = Annotated[str, AfterValidator(_python_name)]
 Nat64Prefix = Annotated[str, AfterValidator(_nat64)]
 Hostname = Annotated[str, AfterValidator(_hostname)]

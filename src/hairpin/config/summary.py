@@ -52,6 +52,8 @@ def _relaying(config: Config) -> Iterator[str]:
     yield f"Refuses peers in private and special networks{_except(config.peers.allow)}."
     if config.peers.deny:
         yield f"Refuses peers in {', '.join(config.peers.deny)}."
+    if config.policy.module:
+        yield f"Asks {config.policy.module} what else is refused, for at most {config.policy.deadline:g} s each time."
 
 
 def _letting_in(config: Config) -> Iterator[str]:

@@ -18,6 +18,7 @@ from hairpin.config.fields import (
     Password,
     PeerEntry,
     Ports,
+    PythonName,
     Realm,
     Secret,
     Several,
@@ -252,6 +253,13 @@ class Peers(Section):
     nat64: tuple[Nat64Prefix, ...] = ()
 
 
+class Policy(Section):
+    """Python that is asked who may allocate and whom clients may reach, and told of sessions that ended."""
+
+    module: PythonName | None = None  # "my_rules:Policy"
+    deadline: Annotated[float, Field(gt=0, le=60)] = 1.0  # seconds for each call
+
+
 class Compat(Section):
     """Concessions to old clients."""
 
@@ -269,6 +277,7 @@ class Config(Section):
     relay: Relay = Relay()
     limits: Limits = Limits()
     peers: Peers = Peers()
+    policy: Policy = Policy()
     compat: Compat = Compat()
 
     def __init__(self, **values: Any) -> None:

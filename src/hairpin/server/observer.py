@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hairpin.engine import Engine
 from hairpin.logging import Logger
+from hairpin.policy.answers import Failure
 from hairpin.stun import Counters, Method
 from hairpin.turn.effects import Notify, Refused
 
@@ -76,6 +77,12 @@ class Observer:
         """Something went wrong that should not: what it was about is lost, the service goes on."""
         if self._may_speak():
             self.log.exception("an event was not served", error=repr(error))
+
+    def policy_failed(self, failure: Failure) -> None:
+        """A method of the policy gave no answer."""
+        if self._may_speak():
+            more = {"exc_info": failure.error} if failure.error else {}
+            self.log.error("the policy failed", method=failure.method, why=failure.why.value, **more)
 
     def refused(self, refused: Refused) -> None:
         """Why a login failed, or (debug) another request: 403 for a private peer is a matter of course in each call."""

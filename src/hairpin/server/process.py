@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hairpin.config import Config, ConfigError
+from hairpin.server.policy import look_beside
 from hairpin.server.server import Server
 
 GARBAGE = 10_000  # objects between two collections; a request leaves none behind that need one
@@ -15,6 +16,8 @@ GARBAGE = 10_000  # objects between two collections; a request leaves none behin
 async def serve(config: Config, file: Path | None, on_ready: Callable[[Server], None]) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the file again. Returns the exit status."""
     loop = asyncio.get_running_loop()
+    if file is not None:
+        look_beside(file)
     try:
         async with Server(config) as server:
             for number in (signal.SIGTERM, signal.SIGINT):

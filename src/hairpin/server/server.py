@@ -12,16 +12,19 @@ from hairpin._core import Certificate, host_addresses
 from hairpin.api import Feed
 from hairpin.auth import Entrance, Passes, PasswordHook
 from hairpin.config import Config, ConfigError
-from hairpin.engine import Engine
+from hairpin.engine import ENDED, Engine, Goodbyes, PolicyCalls, Rulings
 from hairpin.engine.engine import BATCH, ROUNDS
 from hairpin.hooks import Events, HookClient, body
 from hairpin.logging import make_logger
+from hairpin.policy.answers import Why
+from hairpin.policy.protocol import Policy
 from hairpin.server import assembly
 from hairpin.server.certificates import Dates, Watch, certificates
 from hairpin.server.drain import Drain
 from hairpin.server.lives import Lives
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
 from hairpin.server.observer import Observer
+from hairpin.server.policy import choose
 from hairpin.server.refusals import Refusals
 from hairpin.server.selfprobe import SelfProbe, doors, own_identity
 from hairpin.server.view import ServerView
@@ -30,6 +33,7 @@ from hairpin.stun import Address
 from hairpin.version import __version__
 
 HOOKS_GRACE = 3.0  # seconds for the last events at the end
+POLICY_GRACE = 3.0  # seconds for the policy to be told of the last sessions
 RELOADED = ("auth", "limits", "peers", "log")
 MOST_WORKERS = 128  # that a flow can name
 HOST_SECONDS = 60.0  # between two looks at this machine's addresses
@@ -43,9 +47,10 @@ class Server:
     Binds everything before it serves anything; ConfigError names the setting whose address cannot be had.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Nothing is bound yet."""
+    def __init__(self, config: Config, policy: Policy | None = None) -> None:
+        """Nothing is bound yet. ConfigError where the policy, or that of `policy.module`, will not do."""
         self.config = config
+        self.policy = choose(config, policy)
         self.run_id = secrets.token_urlsafe(16)
         self.log = make_logger(config.log)
         self.clock = time.monotonic_ns
@@ -104,6 +109,11 @@ class Server:
     def delivery(self) -> Events | None:
         """What delivers events to the hooks, where there are any."""
         return self._events
+
+    def policy_failures(self) -> dict[tuple[str, str], int]:
+        """How often the policy gave no answer, by its method and why; those that can fail and did not, too."""
+        calls = self.policy_calls
+        return {(method, why): calls.failures[method, why] for method in calls.methods for why in Why} if calls else {}
 
     def reload(self, config: Config) -> None:
         """Take credentials, limits, peers and the log level, for living sessions too; the rest needs a restart.
@@ -216,6 +226,7 @@ class Server:
         authenticator = assembly.authenticator(config, self._hook, self.identity, self.passes)
         self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
+        self.engine.on_late = self._look
         self.lives, self.feed, self.refusals = Lives(), Feed(self.run_id, body), Refusals()
         self.observer = Observer(self.log, self.wall, self.clock)
         self.observer.on_notify += [self.lives.note, self.feed.publish]
@@ -224,6 +235,7 @@ class Server:
         if self._events is not None:
             self.observer.on_event.append(self._events.publish)
         self.observer.watch(self.engine)
+        self._have_asked(config.policy.deadline)
         self.self_probe = SelfProbe(
             doors(config, self.listening),
             self.identity,
@@ -233,13 +245,26 @@ class Server:
             log=self.log,
         )
 
+    def _have_asked(self, deadline: float) -> None:
+        """Have the policy asked, if there is one, and told of sessions that ended where it wants to know."""
+        self.policy_calls: PolicyCalls | None = None
+        if self.policy is None:
+            return
+        calls = self.policy_calls = PolicyCalls(self.policy, deadline, self.clock)
+        calls.on_failure = self.observer.policy_failed
+        self.engine.rulings = Rulings(calls, self.rules)
+        if ENDED in calls.methods:
+            goodbyes = Goodbyes(calls, self.clock)
+            self.observer.on_ended.append(goodbyes.add)
+            self._stack.callback(self._loop.create_task(goodbyes.run()).cancel)
+            self._stack.push_async_callback(goodbyes.close, POLICY_GRACE)
+
     def _events_came(self) -> None:
         """A few batches from the packet path; what is left comes at the loop's next turn."""
         for _ in range(ROUNDS):
             if self.engine.drain(self.clock()) < BATCH:
                 break
-        self._arm()
-        self._drain.look()
+        self._look()
 
     def _arm(self) -> None:
         """Have `expire` called at the next deadline."""
@@ -255,6 +280,10 @@ class Server:
     def _expire(self) -> None:
         self._timer = None
         self.engine.expire(self.clock())
+        self._look()
+
+    def _look(self) -> None:
+        """The state has changed."""
         self._arm()
         self._drain.look()
 

@@ -100,6 +100,10 @@ class ServerView:
         """What Python dropped to stay bounded."""
         return self._server.given_up()
 
+    def policy_failures(self) -> Mapping[tuple[str, str], int]:
+        """How often the policy gave no answer."""
+        return self._server.policy_failures()
+
     async def statistics(self, flow: int) -> Counters | None:
         """The figures of one session."""
         return await self._server.engine.statistics(flow)
