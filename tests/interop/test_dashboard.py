@@ -233,6 +233,9 @@ def test_search_sort_and_kill(browser: Browser, server: Running) -> None:
         page.locator("[data-sort=username]").click()
         expect(page.locator("th[aria-sort=ascending]")).to_contain_text("User")
 
+        page.locator("tr", has_text="[2J").get_by_role("button").first.click()
+        expect(page.locator("#ask")).to_contain_text(shown(CONTROL))
+        page.keyboard.press("Escape")
         victim = calls[0][0]
         session = identity(server, victim)
         end = page.locator(f"[data-key='kill {session}']")

@@ -1,5 +1,7 @@
 /* The server as the page asks it: JSON, errors as sentences, and polls that stop with the view that began them. */
 
+import { visible } from "./dom.js";
+
 export class Problem extends Error {
   constructor(status, detail) {
     super(detail);
@@ -62,7 +64,7 @@ export function sure(title, text, yes) {
 
 /* End a session after a question; whether it was ended. */
 export async function kill(session, who) {
-  if (!await sure("End this session?", `${who} at ${session.address}: nothing is relayed for it any more, in either direction.`, "End it")) return false;
+  if (!await sure("End this session?", `${visible(who)} at ${session.address}: nothing is relayed for it any more, in either direction.`, "End it")) return false;
   try {
     await ask("/session", { id: session.id }, "DELETE");
     return true;
