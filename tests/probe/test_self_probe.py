@@ -15,7 +15,7 @@ import pytest
 
 from certificates import dated
 from client import Client, TurnError
-from hairpin import Config, Server
+from hairpin import Config, Policy, Server, TurnClient
 from hairpin.config import Log
 from hairpin.logging import make_logger
 from hairpin.server.certificates import Dates
@@ -111,6 +111,33 @@ def test_no_quota_counts_it_and_none_stops_it() -> None:
         server.server.rules.relay_opened = seen  # type: ignore[method-assign]
         server.wait(server.server.self_probe.look())
         assert admitted == [True, True]
+
+
+async def test_a_full_server_fails_and_refuses_nobody() -> None:
+    """Where no relay port is left the next client would be told so; that the server itself was is no refusal."""
+    async with serving(configuration(("udp", HERE), relay={"ports": "23000-23000"})) as (server, said):
+        told: list[object] = []
+        server.observer.on_refused.append(lambda *refused: told.append(refused))
+        await server.self_probe.look()
+        status, body = await health(server)
+        assert (status, body["status"]) == (503, "failing")
+        assert "(508)" in body["failing"][0]
+        assert told == []
+        assert [event for event in events(said) if "refused" in event] == []
+        assert not server.rules.sessions
+
+
+async def test_a_policy_is_not_asked() -> None:
+    """What it would say is for clients."""
+
+    class Nobody(Policy):
+        def may_allocate(self, client: TurnClient, /) -> bool:
+            return False
+
+    server = Server(configuration(("udp", HERE)), policy=Nobody())
+    async with server:
+        await server.self_probe.look()
+        assert [one.problem for one in server.self_probe.found] == [None]
 
 
 async def test_peers_that_are_denied_are_no_matter_of_health() -> None:

@@ -24,6 +24,7 @@ class Observer:
     log: Logger
     wall: Callable[[], float]
     clock: Callable[[], int]
+    own: str | None = None  # the user name of the server itself
     on_notify: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_event: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_ended: list[Callable[[Notify, Counters, float], None]] = field(default_factory=list)
@@ -86,6 +87,8 @@ class Observer:
 
     def refused(self, refused: Refused) -> None:
         """Why a login failed, or (debug) another request: 403 for a private peer is a matter of course in each call."""
+        if refused.username == self.own:
+            return
         for tell in self.on_refused:
             tell(refused, self.wall())
         login = refused.is_login

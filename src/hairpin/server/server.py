@@ -228,7 +228,7 @@ class Server:
         self._drain = Drain(self.rules, self._loop, self.log)
         self.engine.on_late = self._look
         self.lives, self.feed, self.refusals = Lives(), Feed(self.run_id, body), Refusals()
-        self.observer = Observer(self.log, self.wall, self.clock)
+        self.observer = Observer(self.log, self.wall, self.clock, self.identity.username)
         self.observer.on_notify += [self.lives.note, self.feed.publish]
         self.observer.on_ended.append(self.lives.count)
         self.observer.on_refused.append(self.refusals.hear)
