@@ -1,4 +1,4 @@
-"""Finds the credentials behind a user name; the only layer that may wait before a request is decided."""
+"""Finds the credentials behind a user name; a request may have to wait for them."""
 
 from hairpin.auth.authenticator import Authenticator
 from hairpin.auth.hook import PasswordHook
