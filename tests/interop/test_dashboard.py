@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
-from client import Client
+from client import Client, TurnError
 from hairpin.stun import Address
 from hairpin.turn.grant import Identity
 from hairpin.turn.state import SECOND, Session
@@ -67,7 +67,7 @@ def opened(browser: Browser, server: Running, place: str = "", **look: Any) -> I
         assert SECRET not in text
         assert url.startswith(origin(server))
     context.close()
-    assert [one for one in wrong if "/session/refusals" not in one and "404" not in one and "401" not in one] == []
+    assert [one for one in wrong if "404" not in one and "401" not in one] == []
 
 
 def body(response: Response | None) -> str:
@@ -271,6 +271,25 @@ def test_a_session_is_followed_live(browser: Browser, server: Running) -> None:
         expect(page.locator("tbody .name").first).to_have_attribute("title", re.compile(re.escape(MARKUP)))
     with opened(browser, server, "#/session/no%20such<b>") as page:
         expect(page.locator("main")).to_contain_text("No session of this id lives")
+
+
+def test_why_one_was_refused(browser: Browser, server: Running) -> None:
+    """A login with the reason that the client was not told, found by its user name; a peer in the time line."""
+    with server.client(user=MARKUP, password="wrong", allocate=False) as stranger, pytest.raises(TurnError):
+        stranger.allocate()
+    with server.client(user="alice", password=SECRET) as client, opened(browser, server, "#/refusals") as page:
+        with pytest.raises(TurnError):
+            client.permit(("10.0.0.1", 9))
+        row = page.locator("tbody tr", has_text="127.0.0.1").filter(has_text="allocate")
+        expect(row.last).to_contain_text("the password is not the one in auth.static_credentials")
+        expect(row.last.locator(".name").first).to_have_attribute("title", MARKUP)
+        page.locator("#user").fill("alice")
+        page.keyboard.press("Enter")
+        expect(page.locator("tbody tr", has_not_text="alice")).to_have_count(0)
+        expect(page.locator("tbody tr", has_text="create_permission").first).to_contain_text("403")
+        page.goto(f"{origin(server)}/#/session/{identity(server, client)}")
+        expect(page.locator(".life li.error")).to_contain_text("create_permission 403")
+        expect(page.locator(".life li.error")).to_contain_text("10.0.0.0/8")
 
 
 def test_ten_thousand_sessions(browser: Browser, server: Running) -> None:

@@ -1,6 +1,6 @@
 /* Who was refused, and why: more than was said on the wire. */
 
-import { card, el, moment, name, none, table, TRANSPORTS } from "./dom.js";
+import { card, el, moment, name, none, table, TRANSPORTS, visible } from "./dom.js";
 import { ask, poll } from "./server.js";
 
 const PERIOD = 3000;
@@ -21,6 +21,6 @@ export function refusals(main, signal) {
 function drawn(found) {
   const rows = found.map(one => el("tr", {}, el("td", {}, moment(one.at)), el("td", {}, name(one.username)),
     el("td", {}, `${one.address} ${TRANSPORTS[one.transport]}`), el("td", {}, one.method),
-    el("td", { class: "number" }, one.error || "no answer"), el("td", {}, name(one.detail))));
+    el("td", { class: "number" }, one.error || "no answer"), el("td", { class: "why" }, visible(one.detail))));
   return table("Refused requests", ["Time", "User", "Client", "Request", el("th", { scope: "col", class: "number" }, "Error"), "Why"], rows);
 }

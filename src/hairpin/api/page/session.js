@@ -3,9 +3,10 @@
 import { chart, Rates } from "./charts.js";
 import { bits, bytes, card, count, el, moment, name, none, span, table, TRANSPORTS, visible } from "./dom.js";
 import { stream } from "./events.js";
-import { ask, kill, poll, Problem } from "./server.js";
+import { ask, kill, poll } from "./server.js";
 
 const PERIOD = 2000;
+const REFUSALS = 50;
 
 export function session(main, signal, id) {
   const rates = new Rates();
@@ -17,9 +18,7 @@ export function session(main, signal, id) {
   main.append(el("p", {}, el("a", { href: "#/sessions" }, "\u2190 All sessions")), head, charts, facts, peers, life);
 
   const again = poll(signal, PERIOD, async () => {
-    const [living, events, refused] = await Promise.all([
-      ask("/dashboard/session", { id }).catch(gone), ask("/session/events", { id }).catch(gone), refusals(),
-    ]);
+    const [living, events] = await Promise.all([ask("/dashboard/session", { id }).catch(gone), ask("/session/events", { id }).catch(gone)]);
     if (signal.aborted) return;
     if (!living && !events) {
       main.replaceChildren(el("p", {}, el("a", { href: "#/sessions" }, "\u2190 All sessions")),
@@ -27,11 +26,13 @@ export function session(main, signal, id) {
       return;
     }
     const one = living?.session ?? { ...events, statistics: events.statistics };
+    const refused = await refusals(one);
+    if (signal.aborted) return;
     drawHead(one, living);
     drawFigures(one, living);
     facts.replaceChildren(factsOf(one, living), figuresOf(one));
     peers.replaceChildren(...(living ? [permissionsOf(living), bindingsOf(living)] : []));
-    life.replaceChildren(timeline(events, refused.filter(each => each.address === one.address && each.transport === one.transport)));
+    life.replaceChildren(timeline(events, refused));
   });
   stream.addEventListener("event", ({ detail }) => detail.id === id && again(), { signal });
   again();
@@ -66,14 +67,10 @@ function gone(problem) {
   throw problem;
 }
 
-/* An older server has no such list: then nothing was refused that it could tell of. */
-async function refusals() {
-  try {
-    return await ask("/session/refusals");
-  } catch (problem) {
-    if (problem instanceof Problem && problem.status) return [];
-    throw problem;
-  }
+/* What was refused to the client of a session, by its five-tuple; before the session began that was somebody else. */
+async function refusals(one) {
+  const found = await ask("/session/refusals", { address: one.address, limit: REFUSALS });
+  return found.filter(each => each.interface === one.interface && each.transport === one.transport);
 }
 
 function facts(title, pairs) {
@@ -126,7 +123,8 @@ const DETAILS = {
 function timeline(events, refused) {
   const steps = (events?.events ?? []).map(one => ({ at: one.at, style: one.kind, word: WORDS[one.kind] ?? one.kind, more: detailsOf(one) }));
   const errors = refused.map(one => ({ at: one.at, style: "error", word: `Refused: ${one.method} ${one.error || ""}`, more: visible(one.detail) }));
-  const all = [...steps, ...errors].sort((one, other) => one.at - other.at);
+  const began = steps[0]?.at ?? Infinity;
+  const all = [...steps, ...errors.filter(one => one.at >= began)].sort((one, other) => one.at - other.at);
   if (!all.length) return card("Life", none("Nothing has happened yet."));
   const items = all.map(one => el("li", { class: one.style }, moment(one.at), el("b", {}, one.word), el("span", { class: "dim" }, one.more)));
   if (events?.forgotten) items.splice(1, 0, el("li", { class: "gap" }, el("span", { class: "dim" }, `${count(events.forgotten)} messages are kept no more`)));
