@@ -26,12 +26,12 @@ class Listener:
         self.connection.close()
 
     def next(self) -> dict[str, object]:
-        """The next event."""
+        """The next event that is not of what a session has used."""
         while line := self.response.readline():
             if line.startswith(b"data: "):
-                event = json.loads(line[6:])
-                assert isinstance(event, dict)
-                return event
+                event: dict[str, object] = json.loads(line[6:])
+                if event["kind"] != "usage":
+                    return event
         raise AssertionError("the stream has ended")
 
 

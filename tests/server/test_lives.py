@@ -49,6 +49,13 @@ def test_a_session_that_has_ended_is_known_for_a_while():
     assert lives.find(str(ENDED)).ended
 
 
+def test_what_a_session_has_used_is_no_message_of_its_life():
+    """It would push the others out."""
+    lives = Lives()
+    lives.note(notify("usage", "s"), 0.0)
+    assert lives.find("s") is None
+
+
 def test_figures_of_a_forgotten_session_are_no_matter():
     """They come when they come."""
     lives = Lives()

@@ -44,6 +44,8 @@ class Lives:
 
     def note(self, notify: Notify, at: float) -> None:
         """Something happened to a session at `at` (Unix seconds)."""
+        if notify.kind == "usage":  # no message of its client, and there may be one a minute
+            return
         session = notify.session
         life = self._living.get(session.id)
         if life is None:
