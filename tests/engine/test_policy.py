@@ -2,13 +2,16 @@
 
 import asyncio
 import struct
+from dataclasses import replace
 
 import pytest
 
 import client as codec
 from client import mask
-from driving import ALLOCATE, PEER, SECOND, Caller, World
+from driving import ALLOCATE, PEER, REALM, SECOND, Caller, World
 from hairpin import Deny, Peer, Terms, TurnClient
+from hairpin.auth.keys import identity
+from hairpin.auth.passes import Passes
 from hairpin.engine.waiting import QUEUE
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
@@ -182,6 +185,18 @@ def test_refreshes_are_not_asked_about() -> None:
     policy.allocate = policy.reach = False
     assert (caller.refresh(600), caller.refresh(0)) == (0, 0)
     assert len(policy.clients) == 1
+
+
+def test_the_server_s_own_tests_are_no_matter_of_the_policy() -> None:
+    """Neither those in which it is its own client, nor those from the dashboard: a strict policy made them fail."""
+    policy = Answers(False, False)
+    world = asking(policy)
+    own, passes = replace(identity("own", "secret", REALM), internal=True), Passes(REALM, world.seconds)
+    world.engine.authenticator = replace(world.engine.authenticator, internal=own, passes=passes)
+    for number, credentials in enumerate([("own", "secret"), passes.issue()]):
+        assert Caller(world, number, *credentials).allocate() == 0
+    assert Caller(world, 2).allocate() == 403
+    assert [client.user for client in policy.clients] == ["alice"]
 
 
 @pytest.mark.parametrize("method", ["may_allocate", "may_reach"])
