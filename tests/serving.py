@@ -1,13 +1,16 @@
 """The real server as a process of its own: started from a settings file, asked over its API, stopped with SIGTERM."""
 
+import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +35,8 @@ mobility = true
 {interfaces}
 [api]
 bind = "127.0.0.1:{api}"
+[log]
+level = "trace"
 [auth.static_credentials]
 {user} = "{password}"
 [limits]
@@ -138,6 +143,15 @@ def serving(folder: Path, workers: int) -> Iterator[Serving]:
     finally:
         stop(process)
     assert process.returncode == 0, f"exit {process.returncode}:\n{log.read_text()}"
+    tells_no_secret(log.read_bytes())
+
+
+def tells_no_secret(log: bytes) -> None:
+    """Whatever was done to the server, its log has neither the password nor the key that is made of it."""
+    key = hashlib.md5(f"{USER}:{REALM}:{PASSWORD}".encode()).digest()
+    for secret in (key, key.hex().encode(), b64encode(key), repr(key).encode()):
+        assert secret not in log
+    assert not re.search(rf"\b{PASSWORD}\b".encode(), log)  # the names of settings that end so are no secret
 
 
 def wait_until_healthy(server: Serving, patience: float = 30) -> None:

@@ -3,24 +3,14 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import precondition, rule
 
-from model.reference import Reference
+from model.both import Both
 from model.scenery import anyone, channels, clients, flaws, lags, payloads, who
 
 
-class Moves(RuleBasedStateMachine):
-    """Rules of a machine that asks and sends."""
-
-    reference: Reference
-
-    def ask(self, name: str, method: str, user: str, lag: int = 0, flaw: str = "", **said: Any) -> None:
-        """A new request."""
-        raise NotImplementedError
-
-    def send_channel(self, name: str, number: int, payload: bytes) -> None:
-        """ChannelData."""
-        raise NotImplementedError
+class Moves(Both):
+    """What mobile clients do."""
 
     @precondition(lambda self: self.reference.drawn)
     @rule(
@@ -58,7 +48,3 @@ class Moves(RuleBasedStateMachine):
         """The client of a session that is expected somewhere sends from there."""
         names = sorted(one["coming"][0] for one in self.reference.sessions.values() if one["coming"])
         self.send_channel(names[which % len(names)], number, payload)
-
-    def tickets(self, session: dict[str, Any]) -> list[bytes]:
-        """Those by which it is found."""
-        return [session["ticket"], *(session["coming"] or ())[1:]]
