@@ -316,14 +316,21 @@ def test_ten_thousand_sessions(browser: Browser, server: Running) -> None:
 def crowd(server: Running, number: int) -> list[int]:
     """Put so many sessions into the state that have allocated nothing; their flows are none of a worker's."""
     now = server.server.clock()
+    rest = {
+        "interface": Address("192.0.2.1", 3478),
+        "local": Address("127.0.0.1", 3478),
+        "transport": 0,
+        "listener": 0,
+        "began": now,
+        "expires": now + 3600 * SECOND,
+    }
     sessions = server.server.rules.state.sessions
     flows = [(1 << 62) + index for index in range(number)]
-    address, local = Address("192.0.2.1", 3478), Address("127.0.0.1", 3478)
     for index, flow in enumerate(flows):
         user = Identity(f"user{index:05}", f"user{index:05}", SECRET, b"")
         client = Address(f"198.51.{index >> 8}.{index & 255}", 5000)
         sessions[flow] = Session(
-            f"{index:016x}", flow, client, address, 0, user.username, local, 0, user, now, now + 3600 * SECOND
+            id=f"{index:016x}", flow=flow, client=client, username=user.username, identity=user, **rest
         )
     return flows
 
