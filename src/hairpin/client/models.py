@@ -1,0 +1,106 @@
+"""What the API answers, field by field as /openapi.json has it. A newer server's further fields are left out."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hairpin.client.which import Which
+
+
+class Answer(BaseModel):
+    """A value that does not change."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Interface(Answer):
+    """A listener: `transport` is 0 for UDP, 1 for TCP; `tls` where TLS (over UDP: DTLS) runs there."""
+
+    transport: int
+    bind: str
+    external: str
+    tls: bool | None = None
+
+
+class Info(Answer):
+    """The server; `uptime` in seconds."""
+
+    software: str
+    uptime: int
+    port_allocated: int
+    port_capacity: int
+    interfaces: tuple[Interface, ...]
+
+
+class Peer(Answer):
+    """An IP address with a permission that lives `expires` seconds more."""
+
+    address: str
+    expires: int
+
+
+class Session(Answer):
+    """A client that proved its credentials; `port` is absent until it has allocated, `expires` in seconds."""
+
+    id: str
+    address: str
+    interface: str
+    transport: int
+    username: str
+    password: str = Field(repr=False)
+    channels: tuple[int, ...]
+    port: int | None = None
+    expires: int
+    permissions: tuple[int, ...]
+    relays: tuple[str, ...]
+    peers: tuple[Peer, ...]
+
+    @property
+    def which(self) -> Which:
+        """What names this session: `client.statistics(**session.which)`."""
+        return {"address": self.address, "interface": self.interface, "transport": self.transport}
+
+
+class Statistics(Answer):
+    """What came from one client (`received`) and went to it (`send`), as its socket saw it."""
+
+    received_bytes: int
+    send_bytes: int
+    received_pkts: int
+    send_pkts: int
+    error_pkts: int
+
+
+class Deleted(Answer):
+    """How many sessions were ended."""
+
+    deleted: int
+
+
+class IceServer(Answer):
+    """An RTCIceServer."""
+
+    urls: tuple[str, ...]
+    username: str
+    credential: str = Field(repr=False)
+
+
+class IceServers(Answer):
+    """An RTCConfiguration: `model_dump(mode="json")` is what a browser takes."""
+
+    iceServers: tuple[IceServer, ...]  # noqa: N815  the browser's spelling
+
+
+class Health(Answer):
+    """How the server is; `warnings` for those alone who may use the API."""
+
+    status: str
+    warnings: tuple[str, ...] | None = None
+
+
+class ProblemDetails(Answer):
+    """What went wrong, and what to do about it (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    matched: int | None = None
