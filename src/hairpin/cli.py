@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hairpin import load, probe, server
+from hairpin import console, load, probe, server
 from hairpin.auth import Entrance, IceServers, ice_servers, mint
+from hairpin.client import AsyncClient, Client, ClientError, NotFoundError, QueryError, SeveralError
 from hairpin.config import Config, ConfigError
 from hairpin.config.summary import describe
+from hairpin.logging import printable
 from hairpin.turnclient import ArgumentError, Credentials, Target
 from hairpin.version import __version__
 
-NOT_WELL, BAD_SETTINGS = 1, 2
+NOT_WELL, BAD_SETTINGS, NO_SERVER = 1, 2, 3
 HOUR, DAY = 3600, 86_400
 MODES = (
     "pair: two clients call each other; echo: to a peer on this machine and back; up, down: one way to or from it; "
@@ -29,6 +32,16 @@ MODES = (
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings, a TOML file.")]
+Api = Annotated[
+    str | None, typer.Option("--api", metavar="URL", help="The API; else $HAIRPIN_URL, else on 127.0.0.1:3000.")
+]
+ServedBy = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The server's settings: where its API is, and the token."),
+]
+TokenFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A file with the API's token, else $HAIRPIN_API_TOKEN.")
+]
 
 
 def main() -> None:
@@ -137,10 +150,63 @@ def probe_server(
         target = Target.parse(uri)
         given = user or password or secret
         credentials = _credentials(user or ("probe" if secret else ""), password, secret, HOUR) if given else None
-        console = Console(soft_wrap=True, quiet=as_json)
-        steps = asyncio.run(probe.probe(target, credentials, lambda step: console.print(probe.line(step))))
+        shown = Console(soft_wrap=True, quiet=as_json)
+        steps = asyncio.run(probe.probe(target, credentials, lambda step: shown.print(probe.line(step))))
     typer.echo(json.dumps(probe.report(target, steps)) if as_json else probe.verdict(steps))
     raise typer.Exit(0 if probe.well(steps) else NOT_WELL)
+
+
+@app.command()
+def sessions(
+    api: Api = None,
+    config: ServedBy = None,
+    token_file: TokenFile = None,
+    user: Annotated[str | None, typer.Option(help="Of this user alone.")] = None,
+    address: Annotated[str | None, typer.Option(metavar="IP[:PORT]", help="Of this client alone.")] = None,
+    interface: Annotated[str | None, typer.Option(metavar="IP:PORT", help="On this interface alone.")] = None,
+    transport: Annotated[str | None, typer.Option(metavar="udp|tcp", help="Over this transport alone.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects.")] = False,
+) -> None:
+    """List the sessions of a running server."""
+    with _one_line_errors(), console.connect(Client, api, config, token_file) as hairpin:
+        found = hairpin.sessions(limit, username=user, address=address, interface=interface, transport=transport)
+        console.show_sessions(found, as_json=as_json)
+
+
+@app.command()
+def kill(
+    session: Annotated[str | None, typer.Argument(help="Its id, or its client's IP:PORT or IP.")] = None,
+    user: Annotated[str | None, typer.Option(help="All sessions of this user.")] = None,
+    block: Annotated[int | None, typer.Option(min=1, metavar="SECONDS", help="Refuse the user meanwhile.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    api: Api = None,
+    config: ServedBy = None,
+    token_file: TokenFile = None,
+) -> None:
+    """End a session of a running server, or all sessions of a user."""
+    with _one_line_errors():
+        order = console.Order(session, user, block)
+        with console.connect(Client, api, config, token_file) as hairpin:
+            typer.echo(console.kill(hairpin, order, _asks if sys.stdin.isatty() and not yes else lambda _: True))
+
+
+@app.command()
+def top(
+    api: Api = None,
+    config: ServedBy = None,
+    token_file: TokenFile = None,
+    interval: Annotated[float, typer.Option(min=0.1, max=3600, metavar="SECONDS", help="Between two looks.")] = 2,
+    sort: Annotated[console.Sort, typer.Option(help="What comes first.")] = console.Sort.RATE,
+    once: Annotated[bool, typer.Option("--once", help="Print one interval and end, as where no terminal is.")] = False,
+) -> None:
+    """Show a running server live: sessions by rate, totals, drops, ports."""
+    with _one_line_errors():
+        console.top(console.connect(AsyncClient, api, config, token_file), console.Options(interval, sort, once))
+
+
+def _asks(question: str) -> bool:
+    return typer.confirm(question, err=True)
 
 
 def _credentials(user: str, password: str, secret: str, seconds: float) -> Credentials:
@@ -151,13 +217,27 @@ def _credentials(user: str, password: str, secret: str, seconds: float) -> Crede
     return Credentials(user, password)
 
 
+# The first that fits counts.
+_STATUSES: dict[type[Exception], int] = {
+    ConfigError: BAD_SETTINGS,
+    ArgumentError: BAD_SETTINGS,
+    UnicodeEncodeError: BAD_SETTINGS,  # an argument that is no UTF-8
+    console.NothingDoneError: NOT_WELL,
+    QueryError: BAD_SETTINGS,
+    NotFoundError: NOT_WELL,
+    SeveralError: NOT_WELL,
+    ClientError: NO_SERVER,
+}
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, ArgumentError) as error:
-        typer.echo(f"hairpin: {error}", err=True)
-        raise typer.Exit(BAD_SETTINGS) from None
+    except tuple(_STATUSES) as error:
+        said = printable(str(error)) if isinstance(error, ClientError) else str(error)
+        typer.echo(f"hairpin: {said}", err=True)
+        raise typer.Exit(next(status for kind, status in _STATUSES.items() if isinstance(error, kind))) from None
 
 
 def _fixed_entrances(settings: Config, config: Path | None) -> list[Entrance]:

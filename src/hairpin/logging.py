@@ -101,13 +101,14 @@ def _safe(key: str, value: object) -> object:
 def escape(text: str) -> str:
     """At most 128 characters that all print; a backslash stands before what did not."""
     # Cut first: the work must not grow with what a stranger sends.
-    safe = _escape(text[: CUT + 1])
+    safe = printable(text[: CUT + 1])
     return safe if len(safe) <= CUT else safe[: CUT - 1] + "…"
 
 
-def _escape(text: str) -> str:
+def printable(text: str) -> str:
+    """The text in characters that all print; a backslash stands before what did not."""
     return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _lines(traceback: str) -> str:
-    return "\n".join(_escape(line) for line in traceback.split("\n"))
+    return "\n".join(printable(line) for line in traceback.split("\n"))
