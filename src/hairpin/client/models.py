@@ -56,7 +56,7 @@ class Session(Answer):
     @property
     def which(self) -> Which:
         """What names this session: `client.statistics(**session.which)`."""
-        return {"address": self.address, "interface": self.interface, "transport": self.transport}
+        return {"id": self.id}
 
 
 class Statistics(Answer):
@@ -90,9 +90,10 @@ class IceServers(Answer):
 
 
 class Health(Answer):
-    """How the server is; `warnings` for those alone who may use the API."""
+    """How the server is; `failing` and `warnings` for those alone who may use the API."""
 
     status: str
+    failing: tuple[str, ...] | None = None
     warnings: tuple[str, ...] | None = None
 
 

@@ -48,10 +48,7 @@ def _one(client: Client, word: str, agrees: Callable[[str], bool]) -> str:
 
 
 def _meant(client: Client, word: str) -> Session:
-    if ":" in word or "." in word:
-        found = list(client.sessions(address=word))
-    else:
-        found = [session for session in client.sessions() if session.id == word]
+    found = list(client.sessions(address=word) if ":" in word or "." in word else client.sessions(id=word))
     if len(found) == 1:
         return found[0]
     if not found:
