@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from hairpin.api import Access, Feed, Interface, Probe, Refused, Trial, create_app
+from hairpin.api import Access, Control, Feed, Hooks, Interface, KernelDrops, Probe, Refused, Trial, create_app
 from hairpin.hooks import body
 from hairpin.server.lives import Life
 from hairpin.stun import Address, Method, Reach, Transport
@@ -70,6 +70,16 @@ class FakeView:
     feed: Feed = field(default_factory=lambda: Feed("a-run-of-the-server", body))
     lives: dict[str, Life] = field(default_factory=dict)
     past: list[Refused] = field(default_factory=list)
+    judged: Control = field(
+        default_factory=lambda: Control(
+            {Method.ALLOCATE: 7, Method.REFRESH: 2},
+            {(Method.ALLOCATE, 0): 3, (Method.ALLOCATE, 401): 4, (Method.REFRESH, 0): 2},
+            {Reason.EXPIRED: 4},
+            {Reason.PEER_DENIED: 5},
+        )
+    )
+    hooked: Hooks | None = field(default_factory=lambda: Hooks(True, 11, 6, 20, 1, 2))
+    lost: KernelDrops | None = field(default_factory=lambda: KernelDrops({Address.parse("10.0.0.1:3478"): 8}, 9))
     crashes: list[tuple[str, type[BaseException] | None]] = field(default_factory=list)
     blocked: dict[str, int] = field(default_factory=dict)
 
@@ -92,6 +102,18 @@ class FakeView:
     def refusals(self) -> list[Refused]:
         """What was refused of late."""
         return self.past
+
+    def control(self) -> Control:
+        """What Python has judged."""
+        return self.judged
+
+    def hooks(self) -> Hooks | None:
+        """How the hooks do."""
+        return self.hooked
+
+    async def kernel_drops(self) -> KernelDrops | None:
+        """What the kernel threw away."""
+        return self.lost
 
     def warnings(self) -> list[str]:
         """One warning."""

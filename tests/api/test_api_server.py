@@ -155,39 +155,6 @@ async def test_metrics_of_the_probe(client, view):
     assert values("timestamp_seconds") == {"udp": 7, "tcp": 9}
 
 
-async def test_metrics(client, view):
-    """Prometheus reads them: figures of sessions and strangers apart, by worker, and nothing that names a client."""
-    view.add(1)
-    answer = await client.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    found = {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
-    worker = ("worker", "1")
-    assert found["hairpin_sessions",] == 1
-    assert found["hairpin_draining",] == 0
-    assert found["hairpin_relay_ports_allocated", ("ip", "4")] == 2
-    assert found["hairpin_relay_ports_capacity", ("ip", "6")] == 16384
-    assert found["hairpin_received_bytes_total", ("client", "session"), worker] == 10
-    assert found["hairpin_received_bytes_total", ("client", "stranger"), worker] == 77
-    assert found["hairpin_sent_packets_total", ("client", "session"), worker] == 2
-    assert found["hairpin_dropped_packets_total", ("reason", "no permission"), worker] == 3
-    assert found["hairpin_given_up_total", ("what", "event refresh")] == 4
-    assert found["hairpin_policy_failures_total", ("method", "may_reach"), ("why", "late")] == 3
-    assert "alice" not in answer.text
-    assert "198.51" not in answer.text
-
-
-async def test_metrics_of_two_servers(view, open_to_all, ask):
-    """Servers in one process share no figure."""
-    view.add(1)
-    here = ("host", "localhost")
-    assert "hairpin_sessions 1.0" in (await ask(view, "/metrics", here)).text
-    assert "hairpin_sessions 0.0" in (await ask(open_to_all, "/metrics", here)).text
-
-
 @pytest.mark.parametrize(
     ("body", "username"),
     [

@@ -250,3 +250,19 @@ def test_a_copy_is_no_second_refusal() -> None:
     message = caller.sign(codec.CREATE_PERMISSION, [], ("10.0.0.1", 1))
     assert [caller.exchange(message).error for _ in range(3)] == [403, 403, 403]
     assert len(world.refused) == 1
+
+
+def test_requests_and_answers_are_counted() -> None:
+    """By method, and by the error code of what was sent; what Rust answers alone is not among them."""
+    world = World()
+    caller = Caller(world)
+    assert (caller.allocate(), caller.bind(), caller.bind(0x7000), caller.refresh(0)) == (0, 0, 400, 0)
+    assert Caller(world, 2, password="wrong").allocate() == 401
+    assert world.engine.tally.asked() == {Method.ALLOCATE: 2, Method.CHANNEL_BIND: 2, Method.REFRESH: 1}
+    assert world.engine.tally.answers() == {
+        (Method.ALLOCATE, 0): 1,
+        (Method.ALLOCATE, 401): 1,
+        (Method.CHANNEL_BIND, 0): 1,
+        (Method.CHANNEL_BIND, 400): 1,
+        (Method.REFRESH, 0): 1,
+    }

@@ -2,14 +2,30 @@
 
 from hairpin.api.app import create_app
 from hairpin.api.feed import Feed
-from hairpin.api.view import Access, Figures, Interface, Life, Probe, Refused, Trial, View, WorkerFigures
+from hairpin.api.view import (
+    Access,
+    Control,
+    Figures,
+    Hooks,
+    Interface,
+    KernelDrops,
+    Life,
+    Probe,
+    Refused,
+    Trial,
+    View,
+    WorkerFigures,
+)
 from hairpin.api.wire import protocol
 
 __all__ = [
     "Access",
+    "Control",
     "Feed",
     "Figures",
+    "Hooks",
     "Interface",
+    "KernelDrops",
     "Life",
     "Probe",
     "Refused",

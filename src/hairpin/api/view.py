@@ -8,6 +8,7 @@ from hairpin.api.feed import Feed
 from hairpin.stun import Address
 from hairpin.turn import effects
 from hairpin.turn.effects import SessionView
+from hairpin.turn.refusal import Reason
 from hairpin.turn.state import Session
 
 SECOND = 1_000_000_000
@@ -58,6 +59,36 @@ class Refused:
 
     at: float
     request: effects.Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What Python has judged since the start: asked, answered (error 0: success), and refused."""
+
+    requests: Mapping[int, int]  # by method
+    answers: Mapping[tuple[int, int], int]  # by method and error code
+    refused_logins: Mapping[Reason, int]
+    refused_requests: Mapping[Reason, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How the hooks do: events, and look-ups of passwords."""
+
+    failing: bool  # the last event that was sent did not get there
+    delivered: int
+    waiting: int
+    look_ups: int
+    look_ups_in_flight: int
+    look_ups_waiting: int  # clients, those in flight counted in
+
+
+@dataclass(frozen=True, slots=True)
+class KernelDrops:
+    """Datagrams that the kernel has thrown away since the start because a socket's buffer was full."""
+
+    listeners: Mapping[Address, int]  # by the address that is bound
+    relays: int
 
 
 class Figures(Protocol):
@@ -202,6 +233,15 @@ class View(Protocol):
 
     def refusals(self) -> Sequence[Refused]:
         """What was refused of late, the latest first."""
+
+    def control(self) -> Control:
+        """What Python has judged."""
+
+    def hooks(self) -> Hooks | None:
+        """How the hooks do, None where there are none."""
+
+    async def kernel_drops(self) -> KernelDrops | None:
+        """What the kernel threw away, None where it does not say."""
 
     def given_up(self) -> Mapping[str, int]:
         """How often Python dropped something to stay bounded, by what it was (a few fixed names)."""

@@ -58,13 +58,23 @@ class PasswordHook:
         self._waiting: Counter[str] = Counter()
         self._absent: OrderedDict[str, float] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.dropped = 0
+        self.asked = self.dropped = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return self._flights.total()
+
+    @property
+    def waiting(self) -> int:
+        """How many clients wait for an answer."""
+        return self._waiting.total()
 
     def find(self, username: str, asker: Asker) -> Refusal | Awaitable[Answer]:
         """What the hook says of the user name; a silent refusal where too many wait already."""
         if self._absent.get(username, 0.0) > self._now():
             return STILL_ABSENT
-        if self._waiting.total() >= WAITING or self._waiting[asker.source] >= WAITING_PER_SOURCE:
+        if self.waiting >= WAITING or self._waiting[asker.source] >= WAITING_PER_SOURCE:
             self.dropped += 1
             return BUSY
         waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -94,11 +104,12 @@ class PasswordHook:
     def _start(self) -> None:
         """Send off as many look-ups as may fly; one source never has all the places."""
         for look_up in list(self._queue):
-            if self._flights.total() >= IN_FLIGHT:
+            if self.in_flight >= IN_FLIGHT:
                 return
             if self._flights[look_up.asker.source] < IN_FLIGHT_PER_SOURCE:
                 self._queue.remove(look_up)
                 self._flights[look_up.asker.source] += 1
+                self.asked += 1
                 task = asyncio.get_running_loop().create_task(self._fly(look_up))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

@@ -16,6 +16,7 @@ from hairpin.engine.acknowledgements import Acknowledgements
 from hairpin.engine.departed import Departed
 from hairpin.engine.endings import Endings
 from hairpin.engine.rulings import Rulings
+from hairpin.engine.tally import Tally
 from hairpin.engine.waiting import Waiting
 from hairpin.policy.grants import Grants, is_a_test
 from hairpin.stun import Address, Counters, Method, Request, Totals
@@ -57,6 +58,7 @@ class Engine:
         self.authenticator = authenticator
         self.grants = grants
         self.rulings: Rulings | None = None  # of a policy, where there is one
+        self.tally = Tally()
         self.on_event: Callable[[turn.Notify], None] = lambda _: None
         self.on_refused: Refused = lambda _: None
         self.on_ended: Ended = lambda _notify, _counters: None
@@ -82,7 +84,7 @@ class Engine:
             turn.Unbind: lambda e: backend.unbind(e.flow, e.number),
             turn.Connect: lambda e: backend.connect(e.flow, e.peer, e.reach),
             turn.Disconnect: lambda e: backend.disconnect(e.flow, e.peer),
-            turn.Reply: lambda e: backend.reply(e.flow, e.request, e.attributes, e.key),
+            turn.Reply: self._reply,
             turn.Join: self._join,
             turn.Send: lambda e: backend.send(e.flow, e.message),
             turn.Close: self._close,
@@ -150,6 +152,7 @@ class Engine:
         for event in events:
             try:
                 if isinstance(event, Request):
+                    self.tally.requests[event.message.method] += 1
                     self._request(event, now)
                 else:
                     self._notice(event, now)
@@ -227,6 +230,7 @@ class Engine:
     def _refuse(self, request: Request, refusal: Refusal) -> None:
         message, code = request.message, 0 if refusal.silent else UNAUTHENTICATED
         if code:
+            self.tally.errors[message.method, code] += 1
             self.backend.challenge(request.flow, message)
         self._forget(request.flow)
         where = (request.source, self._interface(request), request.transport)
@@ -297,8 +301,13 @@ class Engine:
             return self.rules.relay_refused(effect.flow, now, exhausted=error.errno in EXHAUSTED)
         return self.rules.relay_opened(effect.flow, now)
 
+    def _reply(self, reply: turn.Reply) -> None:
+        self.tally.answered(reply)
+        self.backend.reply(reply.flow, reply.request, reply.attributes, reply.key)
+
     def _join(self, effect: turn.Join) -> None:
         reply = effect.reply
+        self.tally.answered(reply)
         answer = reply.request.answer(reply.attributes, reply.key)
         self.backend.join(reply.flow, answer, effect.owner, effect.peer)
 

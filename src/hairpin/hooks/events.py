@@ -54,6 +54,7 @@ class Events:
         self._idle = asyncio.Event()
         self._idle.set()
         self._failing = False
+        self.delivered = 0
         self._published = 0
         self._reported = 0
 
@@ -113,6 +114,7 @@ class Events:
             self._timers.later(delay(event.attempts), lambda: self._ready.put_nowait(line))
             return
         if failure is None:
+            self.delivered += 1
             self._backlog.remove(line, event)
         else:
             self._backlog.give_up(line, event)

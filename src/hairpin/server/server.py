@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from hairpin._core import Certificate, host_addresses
-from hairpin.api import Feed
+from hairpin.api import Feed, Hooks
 from hairpin.auth import Entrance, Passes, PasswordHook
 from hairpin.config import Config, ConfigError
 from hairpin.engine import ENDED, Engine, Goodbyes, PolicyCalls, Rulings
@@ -21,6 +21,7 @@ from hairpin.policy.protocol import Policy
 from hairpin.server import assembly
 from hairpin.server.certificates import Dates, Watch, certificates
 from hairpin.server.drain import Drain
+from hairpin.server.kernel import Kernel
 from hairpin.server.lives import Lives
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
 from hairpin.server.observer import Observer
@@ -114,6 +115,13 @@ class Server:
         """How often the policy gave no answer, by its method and why; those that can fail and did not, too."""
         calls = self.policy_calls
         return {(method, why): calls.failures[method, why] for method in calls.methods for why in Why} if calls else {}
+
+    def hooks(self) -> Hooks | None:
+        """How the hooks do, None where there are none."""
+        if self._events is None or self._hook is None:
+            return None
+        events, hook = self._events, self._hook
+        return Hooks(events.failing, events.delivered, events.waiting, hook.asked, hook.in_flight, hook.waiting)
 
     def reload(self, config: Config) -> None:
         """Take credentials, limits, peers and the log level, for living sessions too; the rest needs a restart.
@@ -227,7 +235,8 @@ class Server:
         self.engine = Engine(self._core, self.rules, authenticator, assembly.grants(config, host), self.clock)
         self._drain = Drain(self.rules, self._loop, self.log)
         self.engine.on_late = self._look
-        self.lives, self.feed, self.refusals = Lives(), Feed(self.run_id, body), Refusals()
+        self.lives, self.feed = Lives(), Feed(self.run_id, body)
+        self.refusals, self.kernel = Refusals(), Kernel()
         self.observer = Observer(self.log, self.wall, self.clock, self.identity.username)
         self.observer.on_notify += [self.lives.note, self.feed.publish]
         self.observer.on_ended.append(self.lives.count)

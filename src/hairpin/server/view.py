@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
-from hairpin.api import Access, Interface, Probe, Refused, Trial
+from hairpin.api import Access, Control, Hooks, Interface, KernelDrops, Probe, Refused, Trial
 from hairpin.auth import IceServers, ice_servers, mint
 from hairpin.auth.passes import LIFE
 from hairpin.hooks import Events
 from hairpin.server.assembly import SOFTWARE
 from hairpin.server.lives import Life
-from hairpin.stun import Counters, Totals
+from hairpin.stun import Counters, Totals, Transport
 from hairpin.turn.state import Session
 
 if TYPE_CHECKING:
@@ -95,6 +95,20 @@ class ServerView:
     def refusals(self) -> Sequence[Refused]:
         """What was refused of late, the latest first."""
         return self._server.refusals.latest()
+
+    def control(self) -> Control:
+        """What Python has judged."""
+        engine, refusals = self._server.engine, self._server.refusals
+        return Control(engine.tally.asked(), engine.tally.answers(), refusals.logins, refusals.requests)
+
+    def hooks(self) -> Hooks | None:
+        """How the hooks do, None where there are none."""
+        return self._server.hooks()
+
+    async def kernel_drops(self) -> KernelDrops | None:
+        """What the kernel threw away, None where it does not say."""
+        listeners = [known.bound for known in self._server.listening if known.transport == Transport.UDP]
+        return await self._server.kernel.drops(listeners, self._server.rules.is_relay)
 
     def given_up(self) -> Mapping[str, int]:
         """What Python dropped to stay bounded."""

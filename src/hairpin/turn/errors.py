@@ -8,6 +8,8 @@ from hairpin.stun import Attribute
 from hairpin.turn.effects import Attributes, Refused, SessionView
 from hairpin.turn.refusal import Reason, Refusal
 
+ERROR_CODE = Attribute.ERROR_CODE  # to name a member takes longer than to compare it
+
 
 class TurnError(Exception):
     """A request that is answered with an error response; `attributes` are all that the response holds.
@@ -23,12 +25,19 @@ class TurnError(Exception):
         """Say in `detail` what is wrong with this request, and to the client no more than the code and `more`."""
         super().__init__(detail)
         self.refusal = Refusal(why or self.usual, detail)
-        self.attributes: Attributes = ((Attribute.ERROR_CODE, (self.code, self.reason)), *more)
+        self.attributes: Attributes = ((ERROR_CODE, (self.code, self.reason)), *more)
 
     def told(self, session: SessionView, method: int) -> Refused:
         """That a request of this session was refused so."""
         where = (session.client, session.interface, session.transport)
         return Refused(*where, session.username, method, self.code, self.refusal)
+
+
+def error_code(attributes: Attributes) -> int:
+    """The code of an answer that is an error, as all of those below begin."""
+    _, value = attributes[0]
+    assert isinstance(value, tuple)
+    return int(value[0])
 
 
 class TryAlternate(TurnError):

@@ -67,6 +67,12 @@ class Server:
         listeners = self.state.settings.listeners
         return {listener.relays[version].external_ip for listener in listeners if version in listener.relays}
 
+    def is_relay(self, bound: Address) -> bool:
+        """Whether a live relay is bound there."""
+        relays = (relay for listener in self.state.settings.listeners for relay in listener.relays.values())
+        external = (Address(relay.external_ip, bound.port) for relay in relays if relay.bind_ip == bound.ip)
+        return any(address in self.state.relays for address in external)
+
     def handle(self, request: Request, grant: Grant, now: int) -> list[Effect]:
         """Answer a request that the grant's user was proved to have sent (a verified one: the session's identity)."""
         if request.message.method not in HANDLERS:
