@@ -3,7 +3,6 @@
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -64,7 +63,6 @@ class FakeView:
     taken: dict[int, tuple[int, int]] = field(default_factory=lambda: {4: (2, 16384), 6: (1, 16384)})
     probed: list[Probe] = field(default_factory=list)
     secret: bool = True
-    hooks: SimpleNamespace | None = None
     draining: bool = False
     stuck: bool = False
     feed: Feed = field(default_factory=lambda: Feed("a-run-of-the-server", body))
@@ -122,10 +120,6 @@ class FakeView:
     def probes(self) -> list[Probe]:
         """What came of the server's tries of itself."""
         return self.probed
-
-    def delivery(self) -> SimpleNamespace | None:
-        """How the hooks are, if the test has some."""
-        return self.hooks
 
     def trial(self) -> Trial:
         """Credentials that nobody takes."""

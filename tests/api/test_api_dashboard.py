@@ -2,11 +2,10 @@
 
 import itertools
 import re
-from types import SimpleNamespace
 
 import pytest
 
-from hairpin.api import Probe
+from hairpin.api import Hooks, Probe
 from hairpin.api.listing import SCAN
 from hairpin.stun import Address, Transport
 
@@ -24,7 +23,7 @@ async def sessions(client, **query):
 async def test_the_state(client, view):
     """Figures of all workers together, sessions and strangers apart, with the listeners and the hooks."""
     view.add(1)
-    view.hooks = SimpleNamespace(waiting=3, failing=True)
+    view.hooked = Hooks(failing=True, delivered=1, waiting=3, look_ups=0, look_ups_in_flight=0, look_ups_waiting=0)
     assert (await client.get("/dashboard/state")).json() == {
         "status": "ok",
         "failing": [],

@@ -116,9 +116,12 @@ def view_of(world: World) -> ServerView:
         engine=world.engine,
         workers=1,
         refusals=refusals,
+        feed=None,
+        self_probe=SimpleNamespace(found=[]),
         kernel=Kernel(),
         hooks=lambda: None,
         given_up=lambda: {"password_lookups": 0},
+        policy_failures=lambda: {("may_reach", "late"): 0},
         clock=lambda: world.table.now,
     )
     return ServerView(cast(Server, server))

@@ -88,7 +88,7 @@ async def state(view: Live) -> State:
     drops: Counter[str] = Counter()
     for one in workers:
         drops.update(one.drops)
-    hooks = view.delivery()
+    hooks = view.hooks()
     status, failing = condition(view)
     return State(
         status=status,

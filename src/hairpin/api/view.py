@@ -135,18 +135,6 @@ class WorkerFigures(Protocol):
         """Packets that were dropped, by reason."""
 
 
-class Delivery(Protocol):
-    """How the delivery of events to the hooks is."""
-
-    @property
-    def waiting(self) -> int:
-        """Events that are not delivered yet."""
-
-    @property
-    def failing(self) -> bool:
-        """Whether the last attempt failed."""
-
-
 class Life(Protocol):
     """What became of a session: its control messages, the oldest first."""
 
@@ -227,9 +215,6 @@ class View(Protocol):
 
     def probes(self) -> Sequence[Probe]:
         """For each listener that the server tries as its own client, what it last found; none before the first time."""
-
-    def delivery(self) -> Delivery | None:
-        """How the hooks are; None where there are none."""
 
     def refusals(self) -> Sequence[Refused]:
         """What was refused of late, the latest first."""

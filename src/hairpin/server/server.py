@@ -107,10 +107,6 @@ class Server:
         events = {f"{kind}_events": count for kind, count in self._events.dropped.items()} if self._events else {}
         return {"password_lookups": hook.dropped if hook else 0, **events}
 
-    def delivery(self) -> Events | None:
-        """What delivers events to the hooks, where there are any."""
-        return self._events
-
     def policy_failures(self) -> dict[tuple[str, str], int]:
         """How often the policy gave no answer, by its method and why; those that can fail and did not, too."""
         calls = self.policy_calls

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from hairpin.api import Access, Control, Hooks, Interface, KernelDrops, Probe, Refused, Trial
 from hairpin.auth import IceServers, ice_servers, mint
 from hairpin.auth.passes import LIFE
-from hairpin.hooks import Events
 from hairpin.server.assembly import SOFTWARE
 from hairpin.server.lives import Life
 from hairpin.stun import Counters, Totals, Transport
@@ -87,10 +86,6 @@ class ServerView:
     def warnings(self) -> Sequence[str]:
         """What the operator should know."""
         return [*self._server.warnings, *self._server.certificate_dates.warnings()]
-
-    def delivery(self) -> Events | None:
-        """How the hooks are; None where there are none."""
-        return self._server.delivery()
 
     def refusals(self) -> Sequence[Refused]:
         """What was refused of late, the latest first."""
