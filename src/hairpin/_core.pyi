@@ -202,16 +202,11 @@ class Message:
 
 @final
 class Counters:
-    """Packets and bytes of one client, as the server's socket towards that client saw them."""
+    """Packets and bytes of one client, as the server's socket towards that client saw them; `peers_` are the payloads
+    between its relays and peers, elsewhere or in this server, that its permissions, leases and rate let through.
+    """
 
-    def __new__(
-        cls,
-        received_bytes: int = 0,
-        send_bytes: int = 0,
-        received_pkts: int = 0,
-        send_pkts: int = 0,
-        error_pkts: int = 0,
-    ) -> Counters: ...
+    def __new__(cls) -> Counters: ...
     @property
     def received_bytes(self) -> int: ...
     @property
@@ -222,6 +217,14 @@ class Counters:
     def send_pkts(self) -> int: ...
     @property
     def error_pkts(self) -> int: ...
+    @property
+    def peers_received_bytes(self) -> int: ...
+    @property
+    def peers_send_bytes(self) -> int: ...
+    @property
+    def peers_received_pkts(self) -> int: ...
+    @property
+    def peers_send_pkts(self) -> int: ...
 
 @final
 class Request:

@@ -31,6 +31,10 @@ class Counters:
     received_pkts: int = 1
     send_pkts: int = 2
     error_pkts: int = 0
+    peers_received_bytes: int = 8
+    peers_send_bytes: int = 6
+    peers_received_pkts: int = 3
+    peers_send_pkts: int = 4
 
 
 @dataclass

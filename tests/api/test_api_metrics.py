@@ -54,6 +54,8 @@ async def test_metrics(client, view):
         ("hairpin_given_up_total", ("what", "event refresh")): 4,
         ("hairpin_received_bytes_total", ("client", "session"), worker): 10,
         ("hairpin_received_bytes_total", ("client", "stranger"), worker): 77,
+        ("hairpin_peers_received_bytes_total", worker): 8,
+        ("hairpin_peers_sent_packets_total", worker): 4,
         ("hairpin_sent_packets_total", ("client", "session"), worker): 2,
         ("hairpin_dropped_packets_total", ("reason", "no permission"), worker): 3,
         ("hairpin_kernel_drops_known",): 1,

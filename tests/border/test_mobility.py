@@ -229,12 +229,14 @@ def test_figures_go_along_and_sums_only_grow(
         peer.recv(200)
     before, sums = figures(server, old), totals(server)
     assert before["received_pkts"] >= 50
+    assert to_peers(server, old) == 5000
     new.send_channel(0x4000, bytes(100))
     peer.recv(200)
     after = figures(server, new)
     assert after["received_bytes"] >= before["received_bytes"] + 104
     assert after["send_bytes"] >= before["send_bytes"]
-    assert totals(server) == (sums[0] + 104, sums[1])
+    assert totals(server) == (sums[0] + 104, sums[1], sums[2] + 100)
+    assert to_peers(server, new) == 5100
 
 
 def figures(server: Running, client: Client) -> dict[str, int]:
@@ -247,10 +249,21 @@ def figures(server: Running, client: Client) -> dict[str, int]:
     return counters
 
 
-def totals(server: Running) -> tuple[int, int]:
-    """Bytes that all sessions sent and got."""
-    workers = server.wait(server.server.engine.totals(server.server.workers))
-    return sum(one.sessions.received_bytes for one in workers), sum(one.sessions.send_bytes for one in workers)
+def to_peers(server: Running, client: Client) -> int:
+    """Bytes that went to peers from the session of the client at this address."""
+    found = server.wait(server.server.engine.statistics(server.flow(client)))
+    assert found is not None
+    return found.peers_send_bytes
+
+
+def totals(server: Running) -> tuple[int, int, int]:
+    """Bytes that all sessions sent and got, and those that went on to peers."""
+    sessions = [one.sessions for one in server.wait(server.server.engine.totals(server.server.workers))]
+    return (
+        sum(one.received_bytes for one in sessions),
+        sum(one.send_bytes for one in sessions),
+        sum(one.peers_send_bytes for one in sessions),
+    )
 
 
 def test_delete_takes_effect_wherever_it_is(server: Running, moved: tuple[Client, Client], peer: socket.socket) -> None:

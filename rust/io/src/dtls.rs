@@ -150,7 +150,7 @@ impl Worker {
         if length > LARGEST_PLAINTEXT || association.send(frame).is_none() {
             return self.table.drops.count(Reason::TooLarge);
         }
-        self.table.book(slot).send(length);
+        self.table.book(slot).client.send(length);
         self.carry_out(place, length);
     }
 

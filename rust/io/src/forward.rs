@@ -104,7 +104,7 @@ impl Worker {
         match (self.batch.replace(packet, &self.scratch), arrival.slot) {
             (Some(answer), Some(slot)) => self.send_frame(slot, None, answer, true),
             (Some(answer), None) => {
-                self.table.book(None).send(answer.len());
+                self.table.book(None).client.send(answer.len());
                 let Some(route) = self.route(arrival) else { return };
                 self.outbox.push(route, Framed { head: &[], body: self.batch.bytes(answer), padding: 0 });
             }
@@ -114,7 +114,7 @@ impl Worker {
 
     /// `scratch` goes to the client now: it is written over by the next answer.
     fn answer_at_once(&mut self, arrival: &Arrival) {
-        self.table.book(arrival.slot).send(self.scratch.len());
+        self.table.book(arrival.slot).client.send(self.scratch.len());
         let Some(route) = self.route(arrival) else { return };
         self.outbox.push(route, Framed { head: &[], body: &self.scratch, padding: 0 });
         self.outbox.flush();
@@ -138,7 +138,7 @@ impl Worker {
                     self.hold(slot, Held::Inside(from, self.batch.bytes(payload).into()));
                 }
                 Some(slot) => self.packet_from_peer(slot, from, payload),
-                None => self.table.drop_from(Some(slot), Reason::NoRelay),
+                None => self.table.unsend(Some(slot), payload.len(), Reason::NoRelay),
             };
         }
         let sender = self.table.flow(slot);
@@ -148,7 +148,7 @@ impl Worker {
             None => false,
         };
         if !passed {
-            self.table.drop_from(Some(slot), Reason::RingFull);
+            self.table.unsend(Some(slot), payload.len(), Reason::RingFull);
         }
     }
 
@@ -184,7 +184,7 @@ impl Worker {
                 self.outbox.push(route, frame);
             }
         }
-        self.table.book(Some(slot)).send(frame.len());
+        self.table.book(Some(slot)).client.send(frame.len());
     }
 
     /// What goes to a client leaves from the address and port that the client used (RFC 8489, section 6.3.1.1).

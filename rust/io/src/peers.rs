@@ -300,13 +300,15 @@ impl Worker {
             splice.up.open = live && session.uplink.take(0, self.now);
             let carried = splice.up.carry(&mut *splice.client, &mut peer.socket, input)?;
             session.uplink.spend(carried.read as u64);
-            session.counters.receive_some(carried.read);
+            session.counters.client.receive_some(carried.read);
+            session.counters.peers.send_some(carried.written);
         }
         if down || splice.client.is_waiting() {
             splice.down.open = live && session.downlink.take(0, self.now);
             let carried = splice.down.carry(&mut peer.socket, &mut *splice.client, input)?;
             session.downlink.spend(carried.read as u64);
-            session.counters.send_some(carried.written);
+            session.counters.peers.receive_some(carried.read);
+            session.counters.client.send_some(carried.written);
         }
         Ok(splice.is_over())
     }

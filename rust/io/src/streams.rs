@@ -251,7 +251,7 @@ impl Worker {
         let _ = epoll::delete(&self.epoll, &stream.socket);
         stream.watched = epoll::EventFlags::empty();
         stream.push(Framed { head: &[], body: answer, padding: 0 }, true);
-        self.table.book(Some(slot)).send(answer.len());
+        self.table.book(Some(slot)).client.send(answer.len());
         self.table.remove(slot);
         Some(Box::new(stream))
     }

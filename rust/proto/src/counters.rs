@@ -1,22 +1,20 @@
-//! What is counted: packets and bytes of a client, and why packets were dropped.
+//! What is counted: packets and bytes of a client and of its peers, and why packets were dropped.
 
-/// Traffic between the server's socket and one client (or all strangers), STUN and ChannelData headers counted in.
+/// Packets and bytes that crossed one side of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Bytes that came from the client.
+pub struct Leg {
+    /// Bytes that came.
     pub received_bytes: u64,
-    /// Packets that came from the client.
+    /// Packets that came.
     pub received_packets: u64,
-    /// Bytes that went to the client.
+    /// Bytes that went.
     pub sent_bytes: u64,
-    /// Packets that went to the client.
+    /// Packets that went.
     pub sent_packets: u64,
-    /// The client's packets that were not carried on.
-    pub errors: u64,
 }
 
-impl Counters {
-    /// Count a packet from the client.
+impl Leg {
+    /// Count a packet that came.
     pub fn receive(&mut self, bytes: usize) {
         self.received_bytes += bytes as u64;
         self.received_packets += 1;
@@ -42,36 +40,62 @@ impl Counters {
         self.received_packets = self.received_packets.saturating_sub(1);
     }
 
-    /// Count a packet to the client.
+    /// Count a packet that goes.
     pub fn send(&mut self, bytes: usize) {
         self.sent_bytes += bytes as u64;
         self.sent_packets += 1;
     }
 
-    /// Take back a packet to the client that the kernel refused.
+    /// Take back a packet that did not go.
     pub fn unsend(&mut self, bytes: usize) {
         self.sent_bytes = self.sent_bytes.saturating_sub(bytes as u64);
         self.sent_packets = self.sent_packets.saturating_sub(1);
     }
 
-    /// What was counted since these figures were read.
-    #[must_use]
-    pub fn since(&self, before: &Self) -> Self {
+    fn since(&self, before: &Self) -> Self {
         Self {
             received_bytes: self.received_bytes.saturating_sub(before.received_bytes),
             received_packets: self.received_packets.saturating_sub(before.received_packets),
             sent_bytes: self.sent_bytes.saturating_sub(before.sent_bytes),
             sent_packets: self.sent_packets.saturating_sub(before.sent_packets),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.received_bytes += other.received_bytes;
+        self.received_packets += other.received_packets;
+        self.sent_bytes += other.sent_bytes;
+        self.sent_packets += other.sent_packets;
+    }
+}
+
+/// The traffic of one client, or of all strangers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Between the server's socket and the client, STUN and ChannelData headers counted in.
+    pub client: Leg,
+    /// Payloads between its relays and peers, be they elsewhere or sessions of this server: what the client's permissions, leases
+    /// and rate let through.
+    pub peers: Leg,
+    /// The client's packets that were not carried on.
+    pub errors: u64,
+}
+
+impl Counters {
+    /// What was counted since these figures were read.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            client: self.client.since(&before.client),
+            peers: self.peers.since(&before.peers),
             errors: self.errors.saturating_sub(before.errors),
         }
     }
 
     /// Add another's figures.
     pub fn add(&mut self, other: &Self) {
-        self.received_bytes += other.received_bytes;
-        self.received_packets += other.received_packets;
-        self.sent_bytes += other.sent_bytes;
-        self.sent_packets += other.sent_packets;
+        self.client.add(&other.client);
+        self.peers.add(&other.peers);
         self.errors += other.errors;
     }
 }

@@ -128,6 +128,11 @@ mod tests {
         (slot, flow, Arrival { five_tuple, transport: Transport::Udp, slot: Some(slot) })
     }
 
+    fn sums(table: &Table<()>) -> (u64, u64) {
+        let totals = table.totals();
+        (totals.client.received_bytes, totals.peers.sent_bytes)
+    }
+
     #[test]
     fn a_session_goes_from_table_to_table_with_its_relay_and_its_figures() {
         let context = context();
@@ -138,7 +143,8 @@ mod tests {
         assert!(context.index.claim(relay, old));
         let command = Command::OpenRelay(Relay { external: relay, deadline: 9, socket: () });
         one.apply(old, command, 0, &mut Vec::new());
-        one.book(Some(old_slot)).receive(100);
+        one.book(Some(old_slot)).client.receive(100);
+        one.book(Some(old_slot)).peers.send(96);
         two.apply(new, Command::Expect, 0, &mut Vec::new());
         let data = [0x40, 0, 0, 0];
         for number in 0..=HELD {
@@ -156,11 +162,13 @@ mod tests {
         assert_eq!(two.arrive(slot, session).len(), HELD);
         assert!(!two.expects(slot) && two.session(slot).unwrap().relays.iter().next().is_some());
         assert_eq!(two.session(slot).unwrap().five_tuple, arrival.five_tuple);
-        assert_eq!(two.session(slot).unwrap().counters.received_bytes, 100);
-        assert_eq!((one.totals().received_bytes, two.totals().received_bytes), (100, 0));
-        two.book(Some(slot)).receive(7);
+        let figures = two.session(slot).unwrap().counters;
+        assert_eq!((figures.client.received_bytes, figures.peers.sent_bytes), (100, 96));
+        assert_eq!((sums(&one), sums(&two)), ((100, 96), (0, 0)));
+        two.book(Some(slot)).client.receive(7);
+        two.book(Some(slot)).peers.send(3);
         two.remove(slot);
-        assert_eq!((one.totals().received_bytes, two.totals().received_bytes), (100, 7));
+        assert_eq!((sums(&one), sums(&two)), ((100, 96), (7, 3)));
         assert_eq!(context.index.owner(relay), None);
     }
 

@@ -122,7 +122,7 @@ impl Framing {
 impl<S> Table<S> {
     /// Judge a packet from a client.
     pub fn from_client(&mut self, arrival: &Arrival, bytes: &[u8], now: u64, scratch: &mut Vec<u8>) -> Verdict {
-        self.book(arrival.slot).receive(bytes.len());
+        self.book(arrival.slot).client.receive(bytes.len());
         let judged = match bytes.first().map(|first| first >> 6) {
             Some(0b00) => self.stun(arrival, bytes, now, scratch),
             Some(0b01) => self.channel_data(arrival, bytes, now),
@@ -138,7 +138,7 @@ impl<S> Table<S> {
     fn held_or_dropped(&mut self, slot: Option<u32>, reason: Reason, length: usize) -> Verdict {
         match slot.filter(|slot| matches!(reason, Reason::NoAllocation | Reason::NoChannel) && self.expects(*slot)) {
             Some(place) => {
-                self.book(slot).unreceive(length);
+                self.book(slot).client.unreceive(length);
                 Verdict::Hold(place)
             }
             None => {
@@ -154,6 +154,7 @@ impl<S> Table<S> {
             session.live_relay(Family::of(peer.ip()), now).ok_or(Reason::NoAllocation)?;
             session.permission(peer.ip(), now).ok_or(Reason::NoPermission)?;
             session.downlink.take((length + DATAGRAM) as u64, now).then_some(()).ok_or(Reason::OverRate)?;
+            session.counters.peers.receive(length);
             Ok(session.number(peer, now).map_or(Framing::Data(peer), Framing::Channel))
         });
         judged.map_err(|reason| self.drops.count(reason)).ok()
@@ -174,13 +175,19 @@ impl<S> Table<S> {
         self.book(slot).errors += 1;
     }
 
+    /// A payload that was counted as sent to a peer got nowhere.
+    pub fn unsend(&mut self, slot: Option<u32>, bytes: usize, reason: Reason) {
+        self.drop_from(slot, reason);
+        self.book(slot).peers.unsend(bytes);
+    }
+
     /// The kernel refused a datagram that was counted as sent: the client's packet was not carried on, or it got one less.
     pub fn refused(&mut self, slot: Option<u32>, bytes: usize, to_client: bool) {
         if !to_client {
-            return self.drop_from(slot, Reason::Refused);
+            return self.unsend(slot, bytes, Reason::Refused);
         }
         self.drops.count(Reason::Refused);
-        self.book(slot).unsend(bytes);
+        self.book(slot).client.unsend(bytes);
     }
 
     /// A request found no place in the queue.
@@ -237,7 +244,9 @@ impl<S> Table<S> {
         if !session.uplink.take((data.payload.len() + DATAGRAM) as u64, now) {
             return Err(Reason::OverRate);
         }
-        match self.destination(reach, peer)? {
+        let destination = self.destination(reach, peer)?;
+        self.book(at.slot).peers.send(data.payload.len());
+        match destination {
             Some(flow) => Ok(Verdict::Inside(flow, relay, data.payload)),
             None => Ok(Verdict::Peer(slot, data)),
         }
@@ -321,8 +330,8 @@ impl<S> Table<S> {
             // A session's figures begin with the request that proves the credentials.
             session.asked = true;
             session.counters = Default::default();
-            session.counters.receive(message.bytes().len());
-            self.strangers.unreceive(message.bytes().len());
+            session.counters.client.receive(message.bytes().len());
+            self.strangers.client.unreceive(message.bytes().len());
         }
         Ok(self.ask(slot, at, message, Trust { verified: false, fresh }))
     }

@@ -9,7 +9,7 @@ use hairpin_proto::path::Ask;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 
-/// Packets and bytes of one client, as the server's socket towards that client saw them.
+/// Packets and bytes of one client, as the server's socket towards that client saw them, and payloads between its relays and peers.
 #[pyclass(frozen, eq, module = "hairpin._core")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Counters(pub counters::Counters);
@@ -17,40 +17,53 @@ pub struct Counters(pub counters::Counters);
 #[pymethods]
 impl Counters {
     #[new]
-    #[pyo3(signature = (received_bytes=0, send_bytes=0, received_pkts=0, send_pkts=0, error_pkts=0))]
-    fn new(received_bytes: u64, send_bytes: u64, received_pkts: u64, send_pkts: u64, error_pkts: u64) -> Self {
-        Self(counters::Counters {
-            received_bytes,
-            received_packets: received_pkts,
-            sent_bytes: send_bytes,
-            sent_packets: send_pkts,
-            errors: error_pkts,
-        })
+    fn new() -> Self {
+        Self(counters::Counters::default())
     }
 
     #[getter]
     fn received_bytes(&self) -> u64 {
-        self.0.received_bytes
+        self.0.client.received_bytes
     }
 
     #[getter]
     fn send_bytes(&self) -> u64 {
-        self.0.sent_bytes
+        self.0.client.sent_bytes
     }
 
     #[getter]
     fn received_pkts(&self) -> u64 {
-        self.0.received_packets
+        self.0.client.received_packets
     }
 
     #[getter]
     fn send_pkts(&self) -> u64 {
-        self.0.sent_packets
+        self.0.client.sent_packets
     }
 
     #[getter]
     fn error_pkts(&self) -> u64 {
         self.0.errors
+    }
+
+    #[getter]
+    fn peers_received_bytes(&self) -> u64 {
+        self.0.peers.received_bytes
+    }
+
+    #[getter]
+    fn peers_send_bytes(&self) -> u64 {
+        self.0.peers.sent_bytes
+    }
+
+    #[getter]
+    fn peers_received_pkts(&self) -> u64 {
+        self.0.peers.received_packets
+    }
+
+    #[getter]
+    fn peers_send_pkts(&self) -> u64 {
+        self.0.peers.sent_packets
     }
 
     fn __repr__(&self) -> String {

@@ -149,12 +149,12 @@ impl Table {
         match self.table.from_client(arrival, data, self.now, &mut self.scratch) {
             Verdict::Drop => {}
             Verdict::Answer => {
-                self.table.book(arrival.slot).send(self.scratch.len());
+                self.table.book(arrival.slot).client.send(self.scratch.len());
                 self.sent.push((arrival.five_tuple.local, arrival.five_tuple.client, self.scratch.clone()));
             }
             Verdict::AnswerFrom(listener, client) => {
                 let Some((_, from)) = self.listeners.get(usize::from(listener)) else { return };
-                self.table.book(arrival.slot).send(self.scratch.len());
+                self.table.book(arrival.slot).client.send(self.scratch.len());
                 self.sent.push((*from, client, self.scratch.clone()));
             }
             Verdict::Peer(slot, sent) => {
@@ -186,13 +186,13 @@ impl Table {
             return self.table.drops.count(Reason::TooLarge);
         };
         let bytes = [head.bytes(), payload, &[0; 3][..head.padding]].concat();
-        self.table.book(Some(slot)).send(bytes.len());
+        self.table.book(Some(slot)).client.send(bytes.len());
         self.sent.push((tuple.local, tuple.client, bytes));
     }
 
     fn send_scratch(&mut self, slot: u32) {
         if let Some(tuple) = self.table.session(slot).map(|session| session.five_tuple) {
-            self.table.book(Some(slot)).send(self.scratch.len());
+            self.table.book(Some(slot)).client.send(self.scratch.len());
             self.sent.push((tuple.local, tuple.client, self.scratch.clone()));
         }
     }

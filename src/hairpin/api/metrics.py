@@ -34,6 +34,12 @@ _TRAFFIC = {
     "send_pkts": ("hairpin_sent_packets", "Packets that went to clients."),
     "error_pkts": ("hairpin_error_packets", "Packets of clients that were not carried on."),
 }
+_PEERS = {
+    "peers_received_bytes": ("hairpin_peers_received_bytes", "Bytes of payload that came from peers."),
+    "peers_send_bytes": ("hairpin_peers_sent_bytes", "Bytes of payload that went to peers."),
+    "peers_received_pkts": ("hairpin_peers_received_packets", "Packets that came from peers."),
+    "peers_send_pkts": ("hairpin_peers_sent_packets", "Packets that went to peers."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,10 @@ class Scrape(Collector):
                 counts[str(one.worker), "session"] = getattr(one.sessions, figure)
                 counts[str(one.worker), "stranger"] = getattr(one.strangers, figure)
             yield _counter(name, says, ["worker", "client"], counts.items())
+        for figure, (name, says) in _PEERS.items():  # strangers have none
+            yield _counter(
+                name, says, ["worker"], [([str(one.worker)], getattr(one.sessions, figure)) for one in self.workers]
+            )
 
     def _drops(self) -> Iterator[Metric]:
         drops = {

@@ -92,7 +92,7 @@ class KernelDrops:
 
 
 class Figures(Protocol):
-    """Packets and bytes of clients, as `_core.Counters` has them."""
+    """Packets and bytes of clients and, as payloads, of their peers, as `_core.Counters` has them."""
 
     @property
     def received_bytes(self) -> int:
@@ -113,6 +113,22 @@ class Figures(Protocol):
     @property
     def error_pkts(self) -> int:
         """Packets of the client that were not carried on."""
+
+    @property
+    def peers_received_bytes(self) -> int:
+        """Bytes that came from peers."""
+
+    @property
+    def peers_send_bytes(self) -> int:
+        """Bytes that went to peers."""
+
+    @property
+    def peers_received_pkts(self) -> int:
+        """Packets that came from peers."""
+
+    @property
+    def peers_send_pkts(self) -> int:
+        """Packets that went to peers."""
 
 
 class WorkerFigures(Protocol):
