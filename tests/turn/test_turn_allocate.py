@@ -32,7 +32,7 @@ def test_success() -> None:
     assert [type(effect) for effect in asked] == [InstallKey, OpenRelay]
     assert asked[0] == InstallKey(1, "alice", MD5, identity("alice").key, 0)
     answered = world.server.relay_opened(1, world.now)
-    assert [type(effect) for effect in answered] == [Reply, Notify]
+    assert [type(effect) for effect in answered] == [Notify, Reply]
     relay = world.relay(1)
     assert reply(answered) == {
         Attribute.XOR_RELAYED_ADDRESS: relay,
@@ -144,7 +144,7 @@ def test_another_user_takes_over_a_session_without_allocation() -> None:
     world = World()
     world.ask(1, Method.ALLOCATE)
     effects = world.allocate(1, user="bob")
-    assert [type(effect) for effect in effects] == [InstallKey, Notify, OpenRelay, Reply, Notify]
+    assert [type(effect) for effect in effects] == [InstallKey, Notify, OpenRelay, Notify, Reply]
     assert told(effects)[0] == ("closed", {"reason": "replaced"})
     assert (world.session(1).identity.user, world.server.state.users) == ("bob", {"bob": 1})
 

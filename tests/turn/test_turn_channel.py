@@ -29,7 +29,7 @@ def test_success() -> None:
     world = World()
     world.allocate(1)
     effects = world.bind(1, 0x4000, PEER)
-    assert [type(effect) for effect in effects] == [Permit, BindChannel, Reply, Notify]
+    assert [type(effect) for effect in effects] == [Permit, BindChannel, Notify, Reply]
     assert effects[0] == Permit(1, PEER.ip, everywhere(Reach.OUTSIDE), world.now + 300 * SECOND)
     assert effects[1] == BindChannel(1, 0x4000, PEER, world.now + 600 * SECOND)
     assert (reply(effects), told(effects)) == ({}, [("channel_bind", {"channel": 0x4000})])

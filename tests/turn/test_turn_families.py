@@ -66,7 +66,7 @@ def test_two_relays() -> None:
     """RFC 8656, 7.2: one IPv4 and one IPv6 relayed transport address in one answer, which waits for both binds."""
     world = World()
     effects = world.allocate(1, BOTH)
-    assert [type(effect) for effect in effects[1:]] == [OpenRelay, OpenRelay, Reply, Notify]
+    assert [type(effect) for effect in effects[1:]] == [OpenRelay, OpenRelay, Notify, Reply]
     assert said(effects, Attribute.XOR_RELAYED_ADDRESS) == [world.relay(1), world.relay(1, 1)]
     assert [world.relay(1).ip, world.relay(1, 1).ip] == [RELAY_IP, RELAY_IP6]
     assert said(effects, Attribute.ADDRESS_ERROR_CODE) == []

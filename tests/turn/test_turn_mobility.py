@@ -89,7 +89,7 @@ def test_m_3_2_2_a_refresh_with_the_ticket_is_answered_where_it_came_from(world:
     """The key, then that the session is expected, then the answer with the next ticket; the lease is extended."""
     world.now += 300 * SECOND
     effects = resume(world, 2, first_ticket(world), (Attribute.LIFETIME, 1200))
-    assert [type(effect) for effect in effects] == [InstallKey, Expect, ExtendRelay, Reply, Notify]
+    assert [type(effect) for effect in effects] == [InstallKey, Expect, ExtendRelay, Notify, Reply]
     assert effects[1:3] == [Expect(2), ExtendRelay(1, 4, world.now + 1200 * SECOND)]
     (answer,) = only(effects, Reply)
     assert (answer.flow, reply(effects)[Attribute.LIFETIME]) == (2, 1200)
@@ -252,7 +252,7 @@ def test_m_a_client_that_comes_back_is_there_at_once(world: World) -> None:
     """Whose old connection is over already is nowhere else: answered, then moved; with the next one it is as ever."""
     assert world.server.moving(1, away=True) == world.server.moving(7, away=True) == []
     effects = resume(world, 2, first_ticket(world))
-    assert [type(effect) for effect in effects] == [InstallKey, Expect, ExtendRelay, Reply, Notify, Move]
+    assert [type(effect) for effect in effects] == [InstallKey, Expect, ExtendRelay, Notify, Reply, Move]
     assert (only(effects, Reply)[0].flow, world.session(2).flow) == (2, 2)
     assert not only(resume(world, 3, ticket(effects)), Move)
 

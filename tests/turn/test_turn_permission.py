@@ -27,7 +27,7 @@ def test_success() -> None:
     world.allocate(1)
     effects = world.permit(1, PEER, OTHER_PEER, Address(PEER.ip, 1))
     expires = world.now + 300 * SECOND
-    assert [type(effect) for effect in effects] == [Permit, Permit, Reply, Notify]
+    assert [type(effect) for effect in effects] == [Permit, Permit, Notify, Reply]
     assert effects[:2] == [Permit(1, peer.ip, everywhere(Reach.OUTSIDE), expires) for peer in (PEER, OTHER_PEER)]
     assert error(effects) is None
     assert told(effects) == [("create_permission", {"ports": (1, 4000, 5000)})]
@@ -108,7 +108,7 @@ def test_lapsed_before_anybody_looked() -> None:
     world.permit(1, Address(PEER.ip, 1))
     world.now += 300 * SECOND
     effects = world.permit(1, Address(PEER.ip, 2))
-    assert [type(effect) for effect in effects] == [Forbid, Permit, Reply, Notify]
+    assert [type(effect) for effect in effects] == [Forbid, Permit, Notify, Reply]
     assert world.allocation(1).permissions[PEER.ip].ports == {2}
 
 

@@ -17,7 +17,7 @@ def test_lifetime(asked: int | None, granted: int) -> None:
     world.now += 300 * SECOND
     effects = world.refresh(1, asked)
     expires = world.now + granted * SECOND
-    assert [type(effect) for effect in effects] == [ExtendRelay, Reply, Notify]
+    assert [type(effect) for effect in effects] == [ExtendRelay, Notify, Reply]
     assert (effects[0], reply(effects)) == (ExtendRelay(1, 4, expires), {Attribute.LIFETIME: granted})
     assert told(effects) == [("refresh", {"lifetime": granted})]
     assert (world.allocation(1).expires, world.session(1).expires) == (expires, expires)

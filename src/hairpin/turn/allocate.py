@@ -214,8 +214,5 @@ def finish(state: State, session: Session, pending: Pending, now: int) -> list[E
         *ticket,
         (Attribute.SOFTWARE, state.settings.software),
     )
-    return [
-        *effects,
-        session.answer(pending.request, attributes, now),
-        session.notify("allocated", ("port", relays[0].external.port)),
-    ]
+    allocated = session.notify("allocated", ("port", relays[0].external.port))
+    return [*effects, allocated, session.answer(pending.request, attributes, now)]

@@ -35,8 +35,8 @@ def bind_channel(state: State, request: Request, grant: Grant, now: int) -> list
     return [
         permit(flow, permission),
         BindChannel(flow, number, peer, channel.expires),
-        session.answer(message, (), now),
         session.notify("channel_bind", ("channel", number)),
+        session.answer(message, (), now),
     ]
 
 

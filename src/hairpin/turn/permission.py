@@ -26,8 +26,8 @@ def create_permission(state: State, request: Request, grant: Grant, now: int) ->
     state.deadlines.watch(flow, now + PERMISSION_LIFE)
     return [
         *(permit(flow, permission) for permission in permissions.values()),
-        session.answer(message, (), now),
         session.notify("create_permission", ("ports", ports)),
+        session.answer(message, (), now),
     ]
 
 

@@ -31,8 +31,8 @@ def refresh(state: State, request: Request, grant: Grant, now: int) -> list[Effe
     return [
         *effects,
         *(ExtendRelay(flow, relay.version, expires) for relay in relays),
-        session.answer(message, ((Attribute.LIFETIME, lifetime), *ticket), now),
         session.notify("refresh", ("lifetime", lifetime)),
+        session.answer(message, ((Attribute.LIFETIME, lifetime), *ticket), now),
         *(arrive(state, request.flow) if moves and session.away else ()),
     ]
 

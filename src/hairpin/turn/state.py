@@ -214,7 +214,7 @@ class Session(SessionView):
         return self.install_key(limits)
 
     def notify(self, kind: str, *data: tuple[str, object]) -> Notify:
-        """Tell of something that happened to this session."""
+        """Tell of something that happened to this session; before the answer, so that what a client knows was told."""
         return Notify(kind, self, data)
 
     def answer(self, request: Message, attributes: Attributes, now: int) -> Reply:
