@@ -1,93 +1,19 @@
 """Events: their order, their retries and their bounds. Deliveries and time are the test's."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hairpin.hooks.backlog import VITAL, Backlog, Event
-from hairpin.hooks.events import ATTEMPTS, IN_FLIGHT, LONGEST_DELAY, Events, delay
+from hairpin.hooks.backlog import ATTEMPTS, Backlog
+from hairpin.hooks.event import Event
+from hairpin.hooks.events import IN_FLIGHT, LONGEST_DELAY, delay
 from hairpin.hooks.signature import webhook_headers
-from hairpin.stun import Address, Transport
-from hairpin.turn.effects import Notify, SessionView
+from hairpin.hooks.store import VITAL
+from receiving import Receiver, notify, settle
 
 KEY = b"k" * 24
-
-
-def notify(kind: str, session: str = "s", **data: object) -> Notify:
-    """Something that happened to a session."""
-    where = (1, Address("198.51.100.1", 4000), Address("192.0.2.1", 3478), Transport.UDP)
-    view = SessionView(session, *where, "bob\x1b", 0)
-    return Notify(kind, view, tuple(data.items()))
-
-
-class Receiver:
-    """The other side: it takes posts in, answers as it is told, and keeps the timers."""
-
-    def __init__(self, key: bytes | None = None, **bounds: int) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[Mapping[str, str]] = []
-        self.status: int | Exception = 204
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.logged: list[tuple[str, dict[str, object]]] = []
-        self.events = Events(self._post, key, self, self, Backlog(**bounds))
-
-    def wall(self) -> float:
-        """It is always the same time."""
-        return 1_700_000_000.9
-
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Keep a timer."""
-        self.timers.append((seconds, call))
-
-    def warning(self, event: str, **values: object) -> None:
-        """Keep what is logged."""
-        self.logged.append((event, values))
-
-    info = warning
-
-    async def _post(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
-        assert path == "/events"
-        self.bodies.append(json.loads(body))
-        self.headers.append(headers)
-        await self.gate.wait()
-        if isinstance(self.status, Exception):
-            raise self.status
-        return self.status
-
-    def fire(self) -> list[float]:
-        """Let all timers run out; their delays."""
-        timers, self.timers = self.timers, []
-        for _, call in timers:
-            call()
-        return [seconds for seconds, _ in timers]
-
-    def told(self, what: str = "kind") -> list[object]:
-        """One field of all bodies."""
-        return [body[what] for body in self.bodies]
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """While events are delivered."""
-        task = asyncio.create_task(self.events.run())
-        await settle()
-        yield
-        self.gate.set()
-        await self.events.close(0)
-        await task
-
-
-async def settle() -> None:
-    """Let every task run until it waits."""
-    for _ in range(100):
-        await asyncio.sleep(0)
 
 
 async def test_an_event_says_all_of_the_contract() -> None:
@@ -251,7 +177,7 @@ async def test_refreshes_coalesce() -> None:
 
 async def test_a_flood_of_given_up_events_is_logged_seldom() -> None:
     """Each time their number has doubled."""
-    receiver = Receiver(capacity=10)
+    receiver = Receiver(store=lambda _: Backlog(capacity=10))
     for number in range(1010):
         receiver.events.publish(notify("channel_bind", f"s{number}"), 0)
     assert receiver.events.dropped == {"channel_bind": 1000}
@@ -282,7 +208,7 @@ async def test_close_with_nothing_to_deliver_does_not_wait() -> None:
 
 async def test_an_event_given_up_before_its_turn_is_passed_over() -> None:
     """Its session was in line, and is empty when its turn comes."""
-    receiver = Receiver(capacity=1)
+    receiver = Receiver(store=lambda _: Backlog(capacity=1))
     receiver.events.publish(notify("channel_bind", "a"), 0)
     receiver.events.publish(notify("allocated", "b"), 0)
     async with receiver.running():
@@ -317,15 +243,20 @@ async def test_close_gives_up_what_cannot_be_delivered() -> None:
 
 def add(backlog: Backlog, kind: str, session: str = "s") -> Event:
     """Put an event into a backlog."""
-    event = Event(f"{kind}-{session}", 0.0, notify(kind, session))
+    event = make(kind, session)
     backlog.add(event)
     return event
+
+
+def make(kind: str, session: str = "s") -> Event:
+    """An event."""
+    return Event(f"{kind}-{session}", session, kind, 0.0, notify(kind, session))
 
 
 def kinds(backlog: Backlog, session: str = "s") -> list[str]:
     """What waits of a session, in order."""
     lines = {line.session: line for line, _ in backlog.waiting()}
-    return [event.notify.kind for event in lines[session].events]
+    return [event.kind for event in lines[session].events]
 
 
 def test_a_full_session_gives_up_its_oldest_ordinary_event() -> None:
@@ -352,7 +283,7 @@ def test_a_full_backlog_gives_up_ordinary_events_of_any_session_first() -> None:
 def test_what_is_on_its_way_is_not_given_up() -> None:
     """Or its session could be on its way twice."""
     backlog = Backlog(capacity=2, capacity_per_session=2)
-    first = Event("1", 0.0, notify("channel_bind"))
+    first = make("channel_bind")
     line = backlog.add(first)
     assert line is not None
     line.sending = first
@@ -365,7 +296,7 @@ def test_what_is_on_its_way_is_not_given_up() -> None:
 def test_a_refresh_on_its_way_is_not_coalesced() -> None:
     """It may fail, and then it is still the first in line."""
     backlog = Backlog()
-    first = Event("1", 0.0, notify("refresh"))
+    first = make("refresh")
     line = backlog.add(first)
     assert line is not None
     line.sending = first
@@ -388,7 +319,7 @@ def test_a_backlog_never_holds_more_than_it_may(
         add(backlog, kind, str(session))
         assert len(backlog) <= capacity
         assert all(len(line.events) <= capacity_per_session for line, _ in backlog.waiting())
-    waiting = [event.notify.kind for _, event in backlog.waiting()]
+    waiting = [event.kind for _, event in backlog.waiting()]
     for kind in {"allocated", "closed", "channel_bind"}:
         assert waiting.count(kind) + backlog.dropped[kind] == [name for name, _ in added].count(kind)
     assert len(waiting) == len(backlog)
@@ -398,7 +329,7 @@ def test_a_backlog_never_holds_more_than_it_may(
 def test_a_delivered_session_leaves_nothing(kind: str) -> None:
     """The line goes with its last event, and a later event begins a new one."""
     backlog = Backlog()
-    event = Event("1", 0.0, notify(kind))
+    event = make(kind)
     line = backlog.add(event)
     assert line is not None
     backlog.remove(line, event)

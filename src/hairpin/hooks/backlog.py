@@ -1,38 +1,20 @@
-"""Events that wait for delivery: in order for a session, and never more than fit."""
+"""Events that wait in memory: in order for a session, and never more than fit."""
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import chain
 
-from hairpin.turn.effects import Notify
+from hairpin.hooks.event import Event
+from hairpin.hooks.store import VITAL, Line
 
 CAPACITY = 16_384
 CAPACITY_PER_SESSION = 32
-VITAL = frozenset({"allocated", "closed"})
-
-
-@dataclass(slots=True, eq=False)
-class Event:
-    """One thing that happened to a session, and how often its delivery was tried."""
-
-    id: str
-    at: float
-    notify: Notify
-    attempts: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Line:
-    """The events of one session, the oldest first; the one in `sending` is on its way."""
-
-    session: str
-    events: deque[Event] = field(default_factory=deque)
-    sending: Event | None = None
+ATTEMPTS = 12
+COALESCED = frozenset({"refresh", "usage"})  # a later one says all that an earlier one said
 
 
 class Backlog:
-    """All lines. When full, the oldest event that is neither `allocated` nor `closed` is given up, then the oldest."""
+    """All lines; see `Store`. When full, the oldest event that is not vital is given up, then the oldest."""
 
     def __init__(self, capacity: int = CAPACITY, capacity_per_session: int = CAPACITY_PER_SESSION) -> None:
         """Start empty."""
@@ -51,12 +33,22 @@ class Backlog:
     def add(self, event: Event) -> Line | None:
         """Take an event in; its line, where nothing of it waited before."""
         self._make_room(event)
-        session = event.notify.session.id
-        fresh = session not in self._lines
-        line = self._lines.setdefault(session, Line(session))
+        fresh = event.session not in self._lines
+        line = self._lines.setdefault(event.session, Line(event.session))
         line.events.append(event)
         self._book(event)[event] = line
         return line if fresh else None
+
+    def note(self, event: Event) -> None:
+        """What is in memory ends with the server."""
+
+    def recall(self) -> list[Line]:
+        """All there is was told by `add`."""
+        return []
+
+    def is_hopeless(self, event: Event, now: float) -> bool:
+        """Memory is scarce: about five minutes."""
+        return event.attempts >= ATTEMPTS
 
     def remove(self, line: Line, event: Event) -> None:
         """Forget a delivered event, and its line with the last one."""
@@ -68,31 +60,35 @@ class Backlog:
 
     def give_up(self, line: Line, event: Event) -> None:
         """Forget an event that was not delivered, and count it."""
-        self.dropped[event.notify.kind] += 1
+        self.dropped[event.kind] += 1
         self.remove(line, event)
+
+    def close(self) -> None:
+        """Give up all that waits."""
+        for line, event in self.waiting():
+            self.give_up(line, event)
 
     def waiting(self) -> list[tuple[Line, Event]]:
         """All that was not delivered."""
         return [(line, event) for book in (self._ordinary, self._vital) for event, line in book.items()]
 
     def _book(self, event: Event) -> dict[Event, Line]:
-        return self._vital if _is_vital(event) else self._ordinary
+        return self._vital if event.kind in VITAL else self._ordinary
 
     def _make_room(self, event: Event) -> None:
-        line = self._lines.get(event.notify.session.id)
-        if line is not None and event.notify.kind == "refresh":
-            self._coalesce(line)
+        line = self._lines.get(event.session)
+        if line is not None and event.kind in COALESCED:
+            self._coalesce(line, event.kind)
         if line is not None and len(line.events) >= self._capacity_per_session:
             self._give_up_first((waiting, line) for waiting in sorted(line.events, key=_is_vital))
         if len(self) >= self._capacity:
             self._give_up_first(chain(self._ordinary.items(), self._vital.items()))
 
-    def _coalesce(self, line: Line) -> None:
-        """A later refresh says all that an earlier one said."""
+    def _coalesce(self, line: Line, kind: str) -> None:
         for event in line.events:
-            if event.notify.kind == "refresh" and event is not line.sending:
+            if event.kind == kind and event is not line.sending:
                 line.events.remove(event)
-                del self._ordinary[event]
+                del self._book(event)[event]
                 return
 
     def _give_up_first(self, candidates: Iterable[tuple[Event, Line]]) -> None:
@@ -104,4 +100,4 @@ class Backlog:
 
 
 def _is_vital(event: Event) -> bool:
-    return event.notify.kind in VITAL
+    return event.kind in VITAL

@@ -3,30 +3,21 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Protocol, TypeAlias
 
-from hairpin.hooks.backlog import Backlog, Event, Line
-from hairpin.hooks.event import body
+from hairpin.hooks.backlog import Backlog
+from hairpin.hooks.event import Event
 from hairpin.hooks.signature import webhook_headers
+from hairpin.hooks.store import Line, Log, Store
 from hairpin.turn.effects import Notify
 
 Post: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
 """POST a body with headers to a path: the status, or OSError saying in plain words what went wrong."""
 
 IN_FLIGHT = 16
-ATTEMPTS = 12
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 60.0
-
-
-class Log(Protocol):
-    """The logger that is told of failures."""
-
-    def warning(self, event: str, **values: object) -> None:
-        """Delivery fails."""
-
-    def info(self, event: str, **values: object) -> None:
-        """Delivery works again."""
 
 
 class Timers(Protocol):
@@ -42,31 +33,31 @@ class Timers(Protocol):
 class Events:
     """Takes events in with `publish` and delivers them while `run` runs; signed where there is a key."""
 
-    def __init__(self, post: Post, key: bytes | None, log: Log, timers: Timers, backlog: Backlog | None = None) -> None:
-        """Start with nothing to deliver."""
+    def __init__(self, post: Post, key: bytes | None, log: Log, timers: Timers, store: Store | None = None) -> None:
+        """Deliver what the store has from before."""
         self._post = post
         self._key = key
         self._log = log
         self._timers = timers
-        self._backlog = Backlog() if backlog is None else backlog
+        self._store: Store = Backlog() if store is None else store
         self._ready: asyncio.Queue[Line] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
-        self._idle.set()
         self._failing = False
         self.delivered = 0
         self._published = 0
         self._reported = 0
+        self._look()
 
     @property
     def dropped(self) -> Counter[str]:
         """How many events of each kind were given up."""
-        return self._backlog.dropped
+        return self._store.dropped
 
     @property
     def waiting(self) -> int:
         """How many events are not delivered yet."""
-        return len(self._backlog)
+        return len(self._store)
 
     @property
     def failing(self) -> bool:
@@ -75,12 +66,15 @@ class Events:
 
     def publish(self, notify: Notify, at: float) -> None:
         """Take in what happened at `at` (Unix seconds); it never blocks."""
-        self._published += 1
-        line = self._backlog.add(Event(f"{notify.session.id}.{self._published}", at, notify))
+        line = self._store.add(self._event(notify, at))
         self._idle.clear()
         if line is not None:
             self._ready.put_nowait(line)
-        self._report_dropped()
+        self._look()
+
+    def note(self, notify: Notify, at: float) -> None:
+        """Keep the last figures of a living session, for the next start if this server does not see its end."""
+        self._store.note(self._event(notify, at))
 
     async def run(self) -> None:
         """Deliver until `close`."""
@@ -88,16 +82,19 @@ class Events:
             self._workers = [group.create_task(self._work()) for _ in range(IN_FLIGHT)]
 
     async def close(self, grace: float) -> None:
-        """Deliver what can be delivered within `grace` seconds, give up the rest, and end `run`."""
-        try:
+        """Deliver what can be delivered within `grace` seconds, leave the rest to the store, and end `run`."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._idle.wait()
-        except TimeoutError:
-            for line, event in self._backlog.waiting():
-                self._backlog.give_up(line, event)
-            self._report_dropped()
         for worker in self._workers:
             worker.cancel()
+        self._store.close()
+        self._report_dropped()
+
+    def _event(self, notify: Notify, at: float) -> Event:
+        self._published += 1
+        session = notify.session.id
+        return Event(f"{session}.{self._published}", session, notify.kind, at, notify)
 
     async def _work(self) -> None:
         while True:
@@ -110,43 +107,46 @@ class Events:
         failure = await self._attempt(event)
         line.sending = None
         self._tell(failure)
-        if failure is not None and event.attempts < ATTEMPTS:
-            self._timers.later(delay(event.attempts), lambda: self._ready.put_nowait(line))
-            return
         if failure is None:
             self.delivered += 1
-            self._backlog.remove(line, event)
+            self._store.remove(line, event)
+        elif self._store.is_hopeless(event, self._timers.wall()):
+            self._store.give_up(line, event)
         else:
-            self._backlog.give_up(line, event)
-        self._advance(line)
+            self._timers.later(delay(event.attempts), lambda: self._ready.put_nowait(line))
+            return
+        if line.events:
+            # Behind the other sessions: one that talks much holds up nobody.
+            self._ready.put_nowait(line)
+        self._look()
 
     async def _attempt(self, event: Event) -> str | None:
         """Send an event once; what went wrong, or None."""
         event.attempts += 1
         try:
-            content = body(event.notify, event.at)
-            headers = webhook_headers(self._key, event.id, int(self._timers.wall()), content)
-            status = await self._post("/events", content, headers)
+            body = event.body()
+            headers = webhook_headers(self._key, event.id, int(self._timers.wall()), body)
+            status = await self._post("/events", body, headers)
         except OSError as error:
             return str(error)
         except Exception as error:  # whatever it is: the other events are still to be delivered
             return f"{type(error).__name__}: {error}"
         return None if 200 <= status < 300 else f"answered {status}"
 
-    def _advance(self, line: Line) -> None:
-        self._report_dropped()
-        if line.events:
-            # Behind the other sessions: one that talks much holds up nobody.
+    def _look(self) -> None:
+        """Take up what the store has besides, and see what was given up."""
+        for line in self._store.recall():
             self._ready.put_nowait(line)
-        if not len(self._backlog):
+        self._report_dropped()
+        if not len(self._store):
             self._idle.set()
 
     def _tell(self, failure: str | None) -> None:
         """Log when delivery begins to fail and when it works again, not each failure."""
         if failure is not None and not self._failing:
-            self._log.warning("events cannot be delivered", reason=failure, waiting=len(self._backlog))
+            self._log.warning("events cannot be delivered", reason=failure, waiting=len(self._store))
         if failure is None and self._failing:
-            self._log.info("events are delivered again", waiting=len(self._backlog))
+            self._log.info("events are delivered again", waiting=len(self._store))
         self._failing = failure is not None
 
     def _report_dropped(self) -> None:
