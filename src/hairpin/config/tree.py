@@ -172,6 +172,7 @@ class Api(Section):
     hooks: Url | None = None
     hooks_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     hooks_secret: WebhookSecret | None = None
+    usage_interval: Count = 0  # seconds between two usage events of a session that lives; 0: one at its end
     token: Token | None = None
     hide_passwords: bool = False
     allow_unauthenticated: bool = False

@@ -54,8 +54,20 @@ class Endings:
 
     def figures(self, token: int, counters: Counters | None) -> None:
         """The close was acknowledged."""
-        ending = self._by_token.pop(token)
+        ending = self._by_token.pop(token, None)
+        if ending is None:
+            return  # nobody waits for it any more
         if self._by_flow.get(ending.flow) is ending:
             del self._by_flow[ending.flow]
+        self._end(ending, counters)
+
+    def finish(self) -> None:
+        """No close will be acknowledged any more."""
+        endings = list(self._by_token.values())
+        self._by_token.clear()
+        for ending in endings:
+            self._end(ending, None)
+
+    def _end(self, ending: _Ending, counters: Counters | None) -> None:
         if ending.notify is not None:
             self._tell(ending.notify, counters or ending.counters or Counters())

@@ -6,7 +6,7 @@ for a policy.
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -31,7 +31,7 @@ Notice: TypeAlias = Closed | Moving | PeerConnection | Acknowledged | Totals
 Refused: TypeAlias = Callable[[turn.Refused], None]
 """Told of a request that was refused, and why."""
 Ended: TypeAlias = Callable[[turn.Notify, Counters], None]
-"""Told of a session that ended, with its last figures."""
+"""Told of a session that ended, with its last figures: `Engine.on_event` is not."""
 WORD = TypeVar("WORD")
 """What a request waits for."""
 Next: TypeAlias = Callable[[Request, WORD, int], None]
@@ -108,8 +108,12 @@ class Engine:
 
     async def statistics(self, flow: int) -> Counters | None:
         """A session's figures, asked of its worker; TimeoutError after 2 s."""
-        (counters,) = await self._acknowledgements.figures(partial(self.backend.counters, flow))
+        (counters,) = await self.figures([flow])
         return counters
+
+    async def figures(self, flows: Iterable[int]) -> list[Counters | None]:
+        """The figures of some sessions, asked of their workers at once; TimeoutError after 2 s."""
+        return await self._acknowledgements.figures(*(partial(self.backend.counters, flow) for flow in flows))
 
     async def totals(self, workers: int) -> list[Totals]:
         """All workers' figures; TimeoutError after 2 s."""
@@ -123,8 +127,7 @@ class Engine:
         effects = self.rules.end(flow, reason, now)
         self._apply(effects, now)
         # Behind the effects in the same mailboxes: once these are answered, those are done.
-        touched = {effect.flow for effect in effects if isinstance(effect, turn.Close | turn.Unbind)}
-        await self._acknowledgements.figures(*(partial(self.backend.counters, other) for other in touched))
+        await self.figures({effect.flow for effect in effects if isinstance(effect, turn.Close | turn.Unbind)})
 
     def regrant(self, flow: int, now: int) -> None:
         """Hold a living session to the limits and peers in force now."""
@@ -140,6 +143,10 @@ class Engine:
         if self.rulings is not None:
             self.rulings.calls.close()
         await asyncio.gather(*self._tasks)
+
+    def finish(self) -> None:
+        """Tell of the ends that no worker has acknowledged, and none will: with the figures that are known."""
+        self._endings.finish()
 
     def _safely(self, call: Callable[..., None], *arguments: object) -> None:
         """What goes wrong with one event is told, and the next one is looked at."""
@@ -320,4 +327,5 @@ class Engine:
     def _notify(self, notify: turn.Notify) -> None:
         if notify.kind == "closed":
             self._endings.closed(notify)
-        self.on_event(notify)
+        else:
+            self.on_event(notify)

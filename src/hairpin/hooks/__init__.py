@@ -3,5 +3,6 @@
 from hairpin.hooks.client import HookClient
 from hairpin.hooks.event import body
 from hairpin.hooks.events import Events, Timers
+from hairpin.hooks.usage import usage
 
-__all__ = ["Events", "HookClient", "Timers", "body"]
+__all__ = ["Events", "HookClient", "Timers", "body", "usage"]

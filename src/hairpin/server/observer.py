@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hairpin.engine import Engine
+from hairpin.hooks import usage
 from hairpin.logging import Logger
 from hairpin.policy.answers import Failure
 from hairpin.stun import Counters, Method
-from hairpin.turn.effects import Notify, Refused
+from hairpin.turn.effects import Notify, Refused, SessionView
 
 SECOND = 1_000_000_000
 LINES_A_SECOND = 10
@@ -39,23 +40,29 @@ class Observer:
         engine.on_failure = self.failed
 
     def event(self, notify: Notify) -> None:
-        """Something happened to a session."""
+        """Something happened to a session; of its end `ended` is told."""
         if notify.session.internal:
             return
-        at = self.wall()
-        for tell in self.on_notify:
-            tell(notify, at)
-        if self.on_event:
-            told = Notify(notify.kind, notify.session.view(), notify.data)
-            for tell in self.on_event:
-                tell(told, at)
+        self._tell(notify)
         if self.log.speaks("trace"):
             self.log.trace(notify.kind, session=notify.session.id, **dict(notify.data))
 
+    def usage(self, session: SessionView, counters: Counters) -> None:
+        """A session that lives has used so much."""
+        self._tell(self.used(session, counters))
+
+    def used(self, session: SessionView, counters: Counters, reason: str | None = None) -> Notify:
+        """What a session has used until now, or in all where there is a reason why it ended."""
+        until = self.wall()
+        return usage(session, counters, until - (self.clock() - session.began) / SECOND, until, reason)
+
     def ended(self, notify: Notify, counters: Counters) -> None:
-        """One summary line for each session."""
+        """What it has used, then its end; one summary line for each session."""
         if notify.session.internal:
             return
+        if self.on_notify or self.on_event:
+            self._tell(self.used(notify.session, counters, str(dict(notify.data)["reason"])))
+            self._tell(notify)
         for tell in self.on_ended:
             tell(notify, counters, self.wall())
         if not self.log.speaks("info"):
@@ -104,6 +111,15 @@ class Observer:
             method=Method(refused.method).name.lower(),
             error=refused.code,
         )
+
+    def _tell(self, notify: Notify) -> None:
+        at = self.wall()
+        for tell in self.on_notify:
+            tell(notify, at)
+        if self.on_event:
+            told = Notify(notify.kind, notify.session.view(), notify.data)
+            for tell in self.on_event:
+                tell(told, at)
 
     def _may_speak(self) -> bool:
         """Of what strangers can bring about, at most ten lines a second, then how many there would have been."""

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
@@ -24,10 +24,12 @@ from hairpin.server.drain import Drain
 from hairpin.server.kernel import Kernel
 from hairpin.server.lives import Lives
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
+from hairpin.server.meter import Meter
 from hairpin.server.observer import Observer
 from hairpin.server.policy import choose
 from hairpin.server.refusals import Refusals
 from hairpin.server.selfprobe import SelfProbe, doors, own_identity
+from hairpin.server.slices import slices
 from hairpin.server.view import ServerView
 from hairpin.server.web import WebServer
 from hairpin.stun import Address
@@ -39,7 +41,6 @@ RELOADED = ("auth", "limits", "peers", "log")
 MOST_WORKERS = 128  # that a flow can name
 HOST_SECONDS = 60.0  # between two looks at this machine's addresses
 CERTIFICATE_SECONDS = 1.0  # between two looks at the files of certificates
-SLICE = 100  # sessions between two looks at the loop
 
 
 class Server:
@@ -165,7 +166,7 @@ class Server:
         self._regranting = self._loop.create_task(self._regrant_sessions())
 
     async def _regrant_sessions(self) -> None:
-        for some in _slices(list(self.rules.sessions)):
+        for some in slices(list(self.rules.sessions)):
             for flow in some:
                 self.engine.regrant(flow, self.clock())
             await asyncio.sleep(0)
@@ -223,6 +224,10 @@ class Server:
         self._stack.push_async_callback(asyncio.wait, [delivery])
         self._stack.push_async_callback(self._events.close, HOOKS_GRACE)
 
+    def _keep_running(self, work: Coroutine[None, None, None]) -> None:
+        """Until the server stops."""
+        self._stack.callback(self._loop.create_task(work).cancel)
+
     def _make_engine(self, config: Config) -> None:
         self.rules = assembly.rules(config, self.listening)
         self._own = host_addresses()
@@ -240,6 +245,8 @@ class Server:
         if self._events is not None:
             self.observer.on_event.append(self._events.publish)
         self.observer.watch(self.engine)
+        if config.api.usage_interval:
+            self._keep_running(Meter(self.engine, config.api.usage_interval, self.observer.usage).run())
         self._have_asked(config.policy.deadline)
         self.self_probe = SelfProbe(
             doors(config, self.listening),
@@ -306,6 +313,7 @@ class Server:
         for some in _slices(flows):
             ends = (self.engine.end(flow, "shutdown", self.clock()) for flow in some)
             failed += sum(outcome is not None for outcome in await asyncio.gather(*ends, return_exceptions=True))
+        self.engine.finish()
         self._loop.remove_reader(self._core.fileno())
         self._host_timer.cancel()
         self._certificate_timer.cancel()
@@ -317,7 +325,3 @@ class Server:
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-def _slices(flows: list[int]) -> Iterator[list[int]]:
-    return (flows[start : start + SLICE] for start in range(0, len(flows), SLICE))
