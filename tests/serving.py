@@ -125,17 +125,8 @@ class Serving:
 @contextmanager
 def serving(folder: Path, workers: int) -> Iterator[Serving]:
     """Start hairpin with so many workers, yield when /health answers, and see that SIGTERM ends it well."""
-    port, secure, api = free_port(), free_port(), free_port()
-    binds = [(transport, bind) for transport in ("udp", "tcp") for bind in (f"127.0.0.1:{port}", f"[::1]:{port}")]
-    interfaces = "".join(INTERFACE.format(transport=transport, bind=bind) for transport, bind in binds)
-    for transport, bind in product(("dtls", "tls"), (f"127.0.0.1:{secure}", f"[::1]:{secure}")):
-        interfaces += CERTIFIED.format(transport=transport, bind=bind, files=loopback())
-    settings, log = folder / "hairpin.toml", folder / "hairpin.log"
-    made = SETTINGS.format(realm=REALM, workers=workers, interfaces=interfaces, api=api, user=USER, password=PASSWORD)
-    settings.write_text(made)
-    with log.open("wb") as output:
-        process = subprocess.Popen([HAIRPIN, "serve", "--config", settings], stdout=output, stderr=subprocess.STDOUT)
-    server = Serving(process, log, port, secure, api, workers)
+    server = start(folder, workers)
+    process, log = server.process, server.log
     try:
         wait_until_healthy(server)
         yield server
@@ -144,6 +135,21 @@ def serving(folder: Path, workers: int) -> Iterator[Serving]:
         stop(process)
     assert process.returncode == 0, f"exit {process.returncode}:\n{log.read_text()}"
     tells_no_secret(log.read_bytes())
+
+
+def start(folder: Path, workers: int) -> Serving:
+    """Start hairpin with so many workers; it may not serve yet."""
+    port, secure, api = free_port(), free_port(), free_port()
+    binds = [(transport, bind) for transport in ("udp", "tcp") for bind in (f"127.0.0.1:{port}", f"[::1]:{port}")]
+    interfaces = "".join(INTERFACE.format(transport=transport, bind=bind) for transport, bind in binds)
+    for transport, bind in product(("dtls", "tls"), (f"127.0.0.1:{secure}", f"[::1]:{secure}")):
+        interfaces += CERTIFIED.format(transport=transport, bind=bind, files=loopback())
+    settings, log = folder / "hairpin.toml", folder / "hairpin.log"
+    made = SETTINGS.format(realm=REALM, workers=workers, interfaces=interfaces, api=api, user=USER, password=PASSWORD)
+    settings.write_text(made)
+    with log.open("ab") as output:
+        process = subprocess.Popen([HAIRPIN, "serve", "--config", settings], stdout=output, stderr=subprocess.STDOUT)
+    return Serving(process, log, port, secure, api, workers)
 
 
 def tells_no_secret(log: bytes) -> None:

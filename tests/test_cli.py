@@ -124,6 +124,8 @@ def test_check_says_what_the_file_will_do(file: Path) -> None:
     [
         ('[api]\nhooks = "http://h"', "Asks http://h/password about other users."),
         ('[api]\nhooks = "http://h"', "Tells http://h/events what happens, unsigned."),
+        ('[api]\nhooks = "http://h"', "Keeps events in memory until they are delivered."),
+        ('[api]\nhooks = "http://h"\nhooks_spool = "/s"', "Keeps events in /s until they are delivered."),
         ("[api]\nusage_interval = 300", "Tells what each session has used about every 300 s, and at its end."),
         ('[api]\nbind = "0.0.0.0:1"\ntoken = "t"', "Serves the API on http://0.0.0.0:1, with a token."),
         ('[api]\nbind = "0.0.0.0:1"\nallow_unauthenticated = true', "TO EVERYONE"),

@@ -179,6 +179,7 @@ def test_every_key_of_a_whole_file(file: Path) -> None:
         (UDP + '[api]\nhooks = "http://300.1.1.1:80"', "api.hooks: must be a URL such as http://127.0.0.1:8080/turn"),
         (UDP + '[api]\nhooks = "http://h:99999"', "api.hooks: must be a URL such as http://127.0.0.1:8080/turn"),
         (UDP + '[api]\nhooks = "http://u:p@h"', "api.hooks: must be a plain URL, without user, query or fragment"),
+        (UDP + '[api]\nhooks_spool = "/s"', "api.hooks_spool: is for events on their way to the hooks: set api.hooks"),
         (UDP + "[api]\nusage_interval = -1", "api.usage_interval: must be greater than or equal to 0"),
         (UDP + "[api]\nhooks_timeout = 0", "api.hooks_timeout: must be greater than 0"),
         (UDP + "[api]\nhooks_timeout = nan", "api.hooks_timeout: must be less than or equal to 60"),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from client import Client, TurnError
+from hairpin.hooks.spool_file import SpoolFile
 from serving import HAIRPIN
 
 SETTINGS = """
@@ -213,6 +214,24 @@ def test_relays_on_an_address_that_is_not_here(server: Process, ip: str, externa
         code, said = server.end()
     line = f"hairpin: {server.file}: relay.bind: cannot relay from {ip}: Cannot assign requested address"
     assert (code, said) == (2, [line])
+
+
+@pytest.mark.parametrize(
+    ("spool", "says"),
+    [
+        ("taken", "is in use by another server"),
+        ("hairpin.toml", "will not do: file is not a database"),
+        ("missing/spool", "cannot be opened: No such file or directory"),
+    ],
+)
+def test_a_spool_that_will_not_do(server: Process, monkeypatch: pytest.MonkeyPatch, spool: str, says: str) -> None:
+    """One line that names the setting and the file, exit 2, and nothing is served."""
+    path = server.file.parent / spool
+    monkeypatch.setenv("HAIRPIN_API_HOOKS", "http://127.0.0.1:9")
+    monkeypatch.setenv("HAIRPIN_API_HOOKS_SPOOL", str(path))
+    with closing(SpoolFile(server.file.with_name("taken"))), server.running():
+        code, said = server.end()
+    assert (code, said) == (2, [f"hairpin: {server.file}: api.hooks_spool: {path} {says}"])
 
 
 def test_relays_on_every_address(server: Process) -> None:

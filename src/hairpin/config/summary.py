@@ -83,6 +83,8 @@ def _serving_http(config: Config) -> Iterator[str]:
         yield f"Serves the API on http://{api.bind}, to this machine only."
     if api.hooks:
         yield f"Tells {api.hooks}/events what happens, {'signed' if api.hooks_secret else 'unsigned'}."
+        kept = f"in {api.hooks_spool}" if api.hooks_spool else "in memory"
+        yield f"Keeps events {kept} until they are delivered."
     if api.usage_interval:
         yield f"Tells what each session has used about every {api.usage_interval} s, and at its end."
 

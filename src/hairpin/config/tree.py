@@ -172,6 +172,7 @@ class Api(Section):
     hooks: Url | None = None
     hooks_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
     hooks_secret: WebhookSecret | None = None
+    hooks_spool: Path | None = None  # a file where events wait for their delivery, in memory without one
     usage_interval: Count = 0  # seconds between two usage events of a session that lives; 0: one at its end
     token: Token | None = None
     hide_passwords: bool = False
@@ -181,6 +182,12 @@ class Api(Section):
     def hooks_key(self) -> bytes | None:
         """What events are signed with."""
         return webhook_key(self.hooks_secret.get_secret_value()) if self.hooks_secret else None
+
+    @model_validator(mode="after")
+    def _spools_for_hooks(self) -> Self:
+        if self.hooks_spool and not self.hooks:
+            raise MisplacedError("hooks_spool", "is for events on their way to the hooks: set api.hooks")
+        return self
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:

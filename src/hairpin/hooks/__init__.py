@@ -3,6 +3,8 @@
 from hairpin.hooks.client import HookClient
 from hairpin.hooks.event import body
 from hairpin.hooks.events import Events, Timers
+from hairpin.hooks.spool import Spool
+from hairpin.hooks.spool_file import SpoolError
 from hairpin.hooks.usage import usage
 
-__all__ = ["Events", "HookClient", "Timers", "body", "usage"]
+__all__ = ["Events", "HookClient", "Spool", "SpoolError", "Timers", "body", "usage"]

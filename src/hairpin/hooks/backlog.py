@@ -46,7 +46,7 @@ class Backlog:
         """All there is was told by `add`."""
         return []
 
-    def is_hopeless(self, event: Event, now: float) -> bool:
+    def is_hopeless(self, event: Event, now: float) -> bool:  # noqa: ARG002  as stores are asked
         """Memory is scarce: about five minutes."""
         return event.attempts >= ATTEMPTS
 

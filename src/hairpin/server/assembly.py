@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from itertools import chain, repeat
+from pathlib import Path
 from struct import Struct
 
 from hairpin._core import Core, Listener, Options
 from hairpin.auth import AccessTokens, Authenticator, Entrance, Passes, PasswordHook, SharedSecrets, StaticUsers
 from hairpin.config import Config, ConfigError, relays_for
 from hairpin.config.fields import token_key
+from hairpin.hooks import Spool, SpoolError
+from hairpin.logging import Logger
 from hairpin.policy.grants import Grants
 from hairpin.policy.peers import Host, Peers
 from hairpin.server.certificates import certificates
@@ -199,6 +202,14 @@ class Timers:
     def later(self, seconds: float, call: Callable[[], None]) -> object:
         """Call in so many seconds."""
         return self._loop.call_later(seconds, call)
+
+
+def spool(file: Path, log: Logger) -> Spool:
+    """The file in which events wait; ConfigError where it will not do."""
+    try:
+        return Spool.open(file, time.time(), log)
+    except SpoolError as error:
+        raise ConfigError(f"{file} {error}", key="api.hooks_spool") from None
 
 
 def _try_relays(config: Config) -> None:

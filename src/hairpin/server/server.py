@@ -14,7 +14,7 @@ from hairpin.auth import Entrance, Passes, PasswordHook
 from hairpin.config import Config, ConfigError
 from hairpin.engine import ENDED, Engine, Goodbyes, PolicyCalls, Rulings
 from hairpin.engine.engine import BATCH, ROUNDS
-from hairpin.hooks import Events, HookClient, body
+from hairpin.hooks import Events, HookClient, Spool, body
 from hairpin.logging import make_logger
 from hairpin.policy.answers import Why
 from hairpin.policy.protocol import Policy
@@ -32,7 +32,8 @@ from hairpin.server.selfprobe import SelfProbe, doors, own_identity
 from hairpin.server.slices import slices
 from hairpin.server.view import ServerView
 from hairpin.server.web import WebServer
-from hairpin.stun import Address
+from hairpin.stun import Address, Counters
+from hairpin.turn.state import Session
 from hairpin.version import __version__
 
 HOOKS_GRACE = 3.0  # seconds for the last events at the end
@@ -41,6 +42,7 @@ RELOADED = ("auth", "limits", "peers", "log")
 MOST_WORKERS = 128  # that a flow can name
 HOST_SECONDS = 60.0  # between two looks at this machine's addresses
 CERTIFICATE_SECONDS = 1.0  # between two looks at the files of certificates
+NOTED_SECONDS = 60.0  # between two looks at what sessions have used, for the case of a crash
 
 
 class Server:
@@ -106,7 +108,8 @@ class Server:
         """What Python dropped to stay bounded."""
         hook = self.engine.authenticator.hook
         events = {f"{kind}_events": count for kind, count in self._events.dropped.items()} if self._events else {}
-        return {"password_lookups": hook.dropped if hook else 0, **events}
+        spool = {"unspooled_events": self._spool.unspooled} if self._spool else {}
+        return {"password_lookups": hook.dropped if hook else 0, **events, **spool}
 
     def policy_failures(self) -> dict[tuple[str, str], int]:
         """How often the policy gave no answer, by its method and why; those that can fail and did not, too."""
@@ -214,12 +217,17 @@ class Server:
     async def _start_hooks(self, config: Config) -> None:
         self._hook: PasswordHook | None = None
         self._events: Events | None = None
+        self._spool: Spool | None = None
         if config.api.hooks is None:
             return
         headers = {"realm": config.turn.realm, "nonce": self.run_id}
         client = await self._stack.enter_async_context(HookClient(config.api.hooks, headers, config.api.hooks_timeout))
         self._hook = PasswordHook(client.get, config.turn.realm, time.monotonic)
-        self._events = Events(client.post, config.api.hooks_key, self.log, assembly.Timers(self._loop))
+        if config.api.hooks_spool is not None:
+            self._spool = assembly.spool(config.api.hooks_spool, self.log)
+            self._keep_running(self._spool.tend())
+        timers = assembly.Timers(self._loop)
+        self._events = Events(client.post, config.api.hooks_key, self.log, timers, self._spool)
         delivery = self._loop.create_task(self._events.run())
         self._stack.push_async_callback(asyncio.wait, [delivery])
         self._stack.push_async_callback(self._events.close, HOOKS_GRACE)
@@ -245,8 +253,7 @@ class Server:
         if self._events is not None:
             self.observer.on_event.append(self._events.publish)
         self.observer.watch(self.engine)
-        if config.api.usage_interval:
-            self._keep_running(Meter(self.engine, config.api.usage_interval, self.observer.usage).run())
+        self._make_meter(config.api.usage_interval)
         self._have_asked(config.policy.deadline)
         self.self_probe = SelfProbe(
             doors(config, self.listening),
@@ -256,6 +263,17 @@ class Server:
             wall=self.wall,
             log=self.log,
         )
+
+    def _make_meter(self, interval: int) -> None:
+        """Have it told what sessions have used, or noted for the case of a crash, or neither."""
+        if interval:
+            self._keep_running(Meter(self.engine, interval, self.observer.usage).run())
+        elif self._spool is not None:
+            self._keep_running(Meter(self.engine, NOTED_SECONDS, self._note_usage).run())
+
+    def _note_usage(self, session: Session, counters: Counters) -> None:
+        if self._events is not None:
+            self._events.note(self.observer.used(session, counters), self.wall())
 
     def _have_asked(self, deadline: float) -> None:
         """Have the policy asked, if there is one, and told of sessions that ended where it wants to know."""
@@ -310,7 +328,7 @@ class Server:
         self.rules.draining = True
         await self.engine.stop()
         flows, failed = list(self.rules.sessions), 0
-        for some in _slices(flows):
+        for some in slices(flows):
             ends = (self.engine.end(flow, "shutdown", self.clock()) for flow in some)
             failed += sum(outcome is not None for outcome in await asyncio.gather(*ends, return_exceptions=True))
         self.engine.finish()
