@@ -58,8 +58,17 @@ export function sure(title, text, yes) {
   document.getElementById("ask-text").textContent = text;
   document.getElementById("ask-yes").textContent = yes;
   dialog.returnValue = "no";
+  const key = document.activeElement?.dataset?.key;
   dialog.showModal();
-  return new Promise(resolve => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+  return new Promise(resolve => dialog.addEventListener("close", () => {
+    if (document.activeElement === document.body) refocus(key);
+    resolve(dialog.returnValue === "yes");
+  }, { once: true }));
+}
+
+/* The list may have been drawn anew: what had the focus is another element then. */
+function refocus(key) {
+  [...document.querySelectorAll("[data-key]")].find(one => one.dataset.key === key)?.focus();
 }
 
 /* End a session after a question; whether it was ended. */
