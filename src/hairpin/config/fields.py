@@ -4,7 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -14,7 +14,9 @@ from hairpin.auth.keys import opaque_string
 from hairpin.config.sources import MisplacedError
 from hairpin.policy.entries import parse_entry, parse_nat64
 from hairpin.stun import Address
+from hairpin.whereabouts import StunServer
 
+AUTO: Literal["auto"] = "auto"  # an address that is found at the start
 USERNAME_BYTES = 508  # RFC 8489, section 14.3: fewer than 509
 
 
@@ -76,6 +78,18 @@ def _ip(value: object) -> str:
         return Address(str(value), 0).ip
     except ValueError:
         raise ValueError(f"{value!r} is no IP address") from None
+
+
+def _external(value: object) -> object:
+    return value if value == AUTO else _address(value)
+
+
+def _external_ip(value: object) -> str:
+    return AUTO if value == AUTO else _ip(value)
+
+
+def _stun_server(value: object) -> StunServer:
+    return value if isinstance(value, StunServer) else StunServer.parse(str(value))
 
 
 def _hostname(value: str) -> str:
@@ -183,6 +197,9 @@ def _nat64(value: str) -> str:
 
 AddressText = Annotated[Address, BeforeValidator(_address)]
 IpText = Annotated[str, BeforeValidator(_ip)]
+External = Annotated[Address | Literal["auto"], BeforeValidator(_external)]
+ExternalIp = Annotated[str, BeforeValidator(_external_ip)]
+StunUri = Annotated[StunServer, BeforeValidator(_stun_server)]
 Several = BeforeValidator(_several)
 Realm = Annotated[str, AfterValidator(_realm)]
 Url = Annotated[str, AfterValidator(_url)]

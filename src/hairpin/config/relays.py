@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hairpin.config.fields import by_family
+from hairpin.config.fields import AUTO, by_family
 from hairpin.config.tree import Config
 
 Pair: TypeAlias = tuple[str, str]
-"""The IP that relay sockets bind, and the one that clients and peers are told."""
+"""The IP that relay sockets bind, and the one that clients and peers are told: `auto` until it is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ def relays_for(config: Config) -> Relays:
     first: dict[int, Pair] = {}
     own: list[dict[int, Pair]] = []
     for interface in config.turn.interfaces:
-        pair = (interface.bind.ip, interface.external.ip)
+        pair = (interface.bind.ip, interface.external_ip)
         first.setdefault(interface.bind.version, pair)
         own.append({interface.bind.version: pair})
     interfaces = tuple(given or first | pair for pair in own)
@@ -33,5 +33,7 @@ def relays_for(config: Config) -> Relays:
 
 
 def _given(config: Config) -> dict[int, Pair]:
+    if AUTO in config.relay.external:
+        return {family: (ip, AUTO) for family, ip in by_family("bind", config.relay.bind).items()}
     external = by_family("external", config.relay.external)
     return {family: (ip, external.get(family, ip)) for family, ip in by_family("bind", config.relay.bind).items()}

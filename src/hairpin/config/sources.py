@@ -100,7 +100,7 @@ def explain(error: ValidationError) -> ConfigError:
     first = error.errors(include_url=False, include_input=False)[0]
     cause = first.get("ctx", {}).get("error")
     path = [*first["loc"], *([cause.key] if isinstance(cause, MisplacedError) else [])]
-    return ConfigError(_problem(first), key=_spell(path))
+    return ConfigError(_problem(first), key=spell(path))
 
 
 def locate(error: ConfigError, file: Path | None, overrides: Tables) -> ConfigError:
@@ -136,8 +136,8 @@ def _problem(error: ErrorDetails) -> str:
     return _WORDS.get(error["type"]) or error["msg"].replace("Input should", "must")
 
 
-def _spell(path: Iterable[int | str]) -> str:
-    """turn.interfaces[0].bind"""
+def spell(path: Iterable[int | str]) -> str:
+    """A key as people read it: turn.interfaces[0].bind."""
     key = ""
     for part in path:
         if isinstance(part, int):

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import SecretStr
 
+from hairpin.config.fields import AUTO
 from hairpin.config.relays import relays_for
 from hairpin.config.sources import environment
 from hairpin.config.tree import Config
+from hairpin.stun import Address
 
 
 def describe(config: Config) -> Iterator[str]:
@@ -22,7 +24,7 @@ def describe(config: Config) -> Iterator[str]:
 
 def _listening(config: Config) -> Iterator[str]:
     for interface in config.turn.interfaces:
-        seen = "" if interface.external == interface.bind else f", which clients see as {interface.external}"
+        seen = "" if interface.external == interface.bind else f", which clients see as {_found(interface.external)}"
         shows = f", with {', '.join(map(str, interface.cert))}" if interface.cert else ""
         both = " and tcp" if interface.plain_tcp else ""
         yield f"Listens on {interface.transport}{both} {interface.bind}{seen}{shows}."
@@ -41,7 +43,7 @@ def _listening(config: Config) -> Iterator[str]:
 def _relaying(config: Config) -> Iterator[str]:
     low, high = config.relay.ports
     for bind, external in relays_for(config).pairs:
-        seen = "" if external == bind else f", announced as {external}"
+        seen = "" if external == bind else f", announced as {_found(external)}"
         tcp = ", UDP and TCP" if config.relay.tcp else ""
         yield f"Relays from {bind}{seen}, ports {low} to {high}{tcp}."
     limits = config.limits
@@ -87,6 +89,10 @@ def _serving_http(config: Config) -> Iterator[str]:
         yield f"Keeps events {kept} until they are delivered."
     if api.usage_interval:
         yield f"Tells what each session has used about every {api.usage_interval} s, and at its end."
+
+
+def _found(external: Address | str) -> Address | str:
+    return "the public address, which is found at the start" if external == AUTO else external
 
 
 def _except(allow: Sequence[str]) -> str:

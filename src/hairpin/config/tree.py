@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hairpin.auth.ice import Entrance
 from hairpin.config.discovery import Place, squares
 from hairpin.config.fields import (
+    AUTO,
     AddressText,
+    External,
+    ExternalIp,
     Hostname,
     IpText,
     Nat64Prefix,
@@ -22,6 +25,7 @@ from hairpin.config.fields import (
     Realm,
     Secret,
     Several,
+    StunUri,
     Token,
     TokenKey,
     Url,
@@ -49,7 +53,7 @@ class Interface(Section):
 
     transport: Literal["udp", "tcp", "tls", "dtls"]
     bind: AddressText
-    external: AddressText
+    external: External  # "auto" is found at the start (server/external.py)
     hostname: Hostname | None = None  # in URLs, instead of the external IP: what certificates are for
     cert: Annotated[tuple[Path, ...], Several] = ()
     key: Annotated[tuple[Path, ...], Several] = ()
@@ -67,15 +71,22 @@ class Interface(Section):
         return self.transport in ("tls", "dtls")
 
     def announced(self, bound: Address) -> Address:
-        """What clients are told, once the socket is `bound`."""
+        """What clients are told, once the socket is `bound`; an `external` to be found has been found by then."""
+        if isinstance(self.external, str):
+            raise LookupError(f"what clients see of {self.bind} is not found yet")
         return self.external if self.external.port else Address(self.external.ip, bound.port)
+
+    @property
+    def external_ip(self) -> str:
+        """The IP that clients see, or `auto`."""
+        return self.external if isinstance(self.external, str) else self.external.ip
 
     @property
     def place(self) -> Place | None:
         """Where clients find it; None where that is known only once it is bound, or it has many addresses."""
         if not self.bind.port or ip_address(self.bind.ip).is_unspecified:
             return None
-        return self.transport, self.announced(self.bind)
+        return self.transport, self.bind if isinstance(self.external, str) else self.announced(self.bind)
 
     def entrances(self, bound: Address) -> list[Entrance]:
         """The ways in, once the socket is `bound`."""
@@ -93,6 +104,8 @@ class Interface(Section):
 
     @model_validator(mode="after")
     def _announce_something(self) -> Self:
+        if isinstance(self.external, str):
+            return self
         if ip_address(self.external.ip).is_unspecified:
             raise MisplacedError(
                 "external", f'{self.bind.ip} is every address: add external = "IP:PORT" as clients see it'
@@ -131,6 +144,7 @@ class Turn(Section):
     discovery: bool = False  # of NAT behaviour (RFC 5780)
     mobility: bool = False  # of allocations (RFC 8016)
     mobility_users: tuple[Username, ...] = ()  # whose; none named: everyone's
+    external_from: StunUri | None = None  # who tells a public address, where `external` is "auto"
     workers: Annotated[int, Field(ge=0, le=128)] = 0  # 0: as many as this process may use
     probe: Annotated[float, Field(ge=0, le=86_400)] = 60.0  # seconds between two tries of itself; 0: none
 
@@ -218,12 +232,15 @@ class Relay(Section):
 
     ports: Ports = (49152, 65535)
     bind: Annotated[tuple[IpText, ...], Several] = ()
-    external: Annotated[tuple[IpText, ...], Several] = ()
+    external: Annotated[tuple[ExternalIp, ...], Several] = ()  # "auto": found at the start, one for each of `bind`
     tcp: bool = False  # TCP relays, too (RFC 6062)
 
     @model_validator(mode="after")
     def _one_a_family(self) -> Self:
-        bind, external = by_family("bind", self.bind), by_family("external", self.external)
+        bind = by_family("bind", self.bind)
+        if AUTO in self.external:
+            return self._found_alone()
+        external = by_family("external", self.external)
         for family, ip in external.items():
             if family not in bind:
                 raise MisplacedError("external", f"{ip} needs an IPv{family} address in relay.bind")
@@ -233,6 +250,13 @@ class Relay(Section):
         for ip in external.values():
             if ip_address(ip).is_unspecified:
                 raise MisplacedError("external", f"{ip} is every address: name the one that peers see")
+        return self
+
+    def _found_alone(self) -> Self:
+        if len(self.external) > 1:
+            raise MisplacedError("external", '"auto" is for all of relay.bind: it stands alone')
+        if not self.bind:
+            raise MisplacedError("external", '"auto" needs an address in relay.bind')
         return self
 
 

@@ -228,7 +228,8 @@ def _networks(networks: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _announced(config: Config) -> list[Address]:
-    return [interface.external for interface in config.turn.interfaces if interface.external.port]
+    announced = (interface.announced(interface.bind) for interface in config.turn.interfaces)
+    return [address for address in announced if address.port]
 
 
 def _corner(config: Config, index: int) -> tuple[int, Address]:

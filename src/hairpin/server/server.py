@@ -21,6 +21,7 @@ from hairpin.policy.protocol import Policy
 from hairpin.server import assembly
 from hairpin.server.certificates import Dates, Watch, certificates
 from hairpin.server.drain import Drain
+from hairpin.server.external import with_externals
 from hairpin.server.kernel import Kernel
 from hairpin.server.lives import Lives
 from hairpin.server.machine import raise_descriptor_limit, usable_processors
@@ -53,7 +54,7 @@ class Server:
 
     def __init__(self, config: Config, policy: Policy | None = None) -> None:
         """Nothing is bound yet. ConfigError where the policy, or that of `policy.module`, will not do."""
-        self.config = config
+        self.config = self._written = config
         self.policy = choose(config, policy)
         self.run_id = secrets.token_urlsafe(16)
         self.log = make_logger(config.log)
@@ -140,7 +141,7 @@ class Server:
         self.warnings = assembly.warnings(self.config, self._core, self._descriptors)
         self._regrant()
         sections = (name for name in type(config).model_fields if name not in RELOADED)
-        kept = [name for name in sections if getattr(old, name) != getattr(config, name)]
+        kept = [name for name in sections if getattr(self._written, name) != getattr(config, name)]
         self.log.info("settings were read again", **({"need_a_restart": kept} if kept else {}))
 
     def _look_at_certificates(self) -> None:
@@ -181,7 +182,8 @@ class Server:
         self._host_timer = self._loop.call_later(HOST_SECONDS, self._look_at_host)
 
     async def _start(self) -> None:
-        config, self._loop, self.started = self.config, asyncio.get_running_loop(), self.clock()
+        self._loop, self.started = asyncio.get_running_loop(), self.clock()
+        self.config = config = await with_externals(self._written, self.log)
         self._descriptors = raise_descriptor_limit()
         self._web = WebServer(config.api.bind)
         self._stack.callback(self._web.close)
