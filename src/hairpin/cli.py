@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hairpin import console, load, probe, server
+from hairpin import console, load, migration, probe, server
 from hairpin.auth import Entrance, IceServers, ice_servers, mint
 from hairpin.client import AsyncClient, Client, ClientError, NotFoundError, QueryError, SeveralError
 from hairpin.config import Config, ConfigError
@@ -89,6 +89,19 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     typer.echo(f"{file} is fine.")
     for line in describe(settings):
         typer.echo(f"  {line}")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="coturn's, eturnal's or turn-rs' settings.")],
+    kind: Annotated[migration.Kind | None, typer.Option("--from", help="Whose they are, where it is not seen.")] = None,
+) -> None:
+    """Print another TURN server's settings as hairpin.toml, and on stderr what becomes of each key."""
+    with _one_line_errors():
+        imported = migration.import_file(file, kind)
+    for line in imported.report:
+        typer.echo(line, err=True)
+    typer.echo(imported.toml)
 
 
 @app.command()
@@ -242,6 +255,9 @@ def _one_line_errors() -> Iterator[None]:
 
 def _fixed_entrances(settings: Config, config: Path | None) -> list[Entrance]:
     for index, interface in enumerate(settings.turn.interfaces):
+        if isinstance(interface.external, str):
+            problem = 'is "auto", which only the server knows: ask its API (POST /credentials)'
+            raise ConfigError(problem, f"turn.interfaces[{index}].external", config)
         if not interface.external.port:
             raise ConfigError("has port 0, which is known only to the server", f"turn.interfaces[{index}].bind", config)
     return [entrance for interface in settings.turn.interfaces for entrance in interface.entrances(interface.bind)]
