@@ -45,20 +45,40 @@ Positive = Annotated[int, Field(ge=1, le=2**32 - 1)]
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, nothing changes later."""
 
+    # What a setting means is its description: docs/reference/settings.md is written from it.
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 
 
 class Interface(Section):
     """An address that clients use; port 0 takes a free one, and `external` port 0 is then the same one."""
 
-    transport: Literal["udp", "tcp", "tls", "dtls"]
-    bind: AddressText
-    external: External  # "auto" is found at the start (server/external.py)
-    hostname: Hostname | None = None  # in URLs, instead of the external IP: what certificates are for
-    cert: Annotated[tuple[Path, ...], Several] = ()
-    key: Annotated[tuple[Path, ...], Several] = ()
-    plain_tcp: bool = False  # on a tls interface: TCP without TLS, too; the first byte tells (RFC 8489, section 8)
-    proxy_from: Annotated[tuple[Network, ...], Several] = ()  # whose connections begin with a PROXY protocol header
+    transport: Literal["udp", "tcp", "tls", "dtls"] = Field(
+        description="what carries STUN and TURN here: UDP, TCP, TLS 1.2 and 1.3 over TCP, or DTLS 1.2 over UDP"
+    )
+    bind: AddressText = Field(description="where it listens; port 0 takes a free one")
+    external: External = Field(
+        description='the address that clients are told, where NAT makes it another one; "auto" is found at the start'
+    )
+    hostname: Hostname | None = Field(
+        default=None,
+        description="what URLs name instead of the address: for `turns:`, the name that the certificate is for",
+    )
+    cert: Annotated[tuple[Path, ...], Several] = Field(
+        default=(),
+        description="for tls and dtls, a chain in PEM; several of them, each with its key, for several names (SNI)",
+    )
+    key: Annotated[tuple[Path, ...], Several] = Field(
+        default=(), description="the key of each `cert`, in PEM; for dtls one with P-256 or P-384"
+    )
+    plain_tcp: bool = Field(
+        default=False,
+        description="a tls interface takes TCP without TLS, too: the first byte tells (RFC 8489, section 8)",
+    )
+    proxy_from: Annotated[tuple[Network, ...], Several] = Field(
+        default=(),
+        description="proxies whose TCP and TLS connections begin with a header of the PROXY protocol, version 1 or 2: "
+        "it names the client",
+    )
 
     @property
     def carrier(self) -> Transport:
@@ -136,17 +156,37 @@ class Interface(Section):
 class Turn(Section):
     """The STUN and TURN side."""
 
-    realm: Realm = "localhost"
-    server_name: Hostname | None = None  # that access tokens are made for (RFC 7635)
-    interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)]
-    alternate: Annotated[tuple[AddressText, ...], Several] = ()
-    alternate_domain: Hostname | None = None
-    discovery: bool = False  # of NAT behaviour (RFC 5780)
-    mobility: bool = False  # of allocations (RFC 8016)
-    mobility_users: tuple[Username, ...] = ()  # whose; none named: everyone's
-    external_from: StunUri | None = None  # who tells a public address, where `external` is "auto"
-    workers: Annotated[int, Field(ge=0, le=128)] = 0  # 0: as many as this process may use
-    probe: Annotated[float, Field(ge=0, le=86_400)] = 60.0  # seconds between two tries of itself; 0: none
+    realm: Realm = Field(default="localhost", description="the realm of all credentials")
+    server_name: Hostname | None = Field(
+        default=None, description="the name that access tokens are made for (RFC 7635)"
+    )
+    interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)] = Field(
+        description="the listeners, one at least: `[[turn.interfaces]]` for each"
+    )
+    alternate: Annotated[tuple[AddressText, ...], Several] = Field(
+        default=(), description="where clients are sent while the server drains: an IPv4 and an IPv6 address at most"
+    )
+    alternate_domain: Hostname | None = Field(
+        default=None, description="the name in the certificate of the `alternate`"
+    )
+    discovery: bool = Field(
+        default=False,
+        description="NAT behaviour discovery (RFC 5780); needs four UDP interfaces: two IP addresses, and on each the "
+        "same two ports",
+    )
+    mobility: bool = Field(
+        default=False, description="allocations may follow their client to another address (RFC 8016)"
+    )
+    mobility_users: tuple[Username, ...] = Field(default=(), description="whose; none named: everyone's")
+    external_from: StunUri | None = Field(
+        default=None, description='the STUN server that tells the public address where `external` is "auto"'
+    )
+    workers: Annotated[int, Field(ge=0, le=128)] = Field(
+        default=0, description="threads that move packets; 0 is one for each processor that hairpin may use"
+    )
+    probe: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        default=60.0, description="seconds between two tries of the server to use itself as a client; 0 is none"
+    )
 
     @model_validator(mode="after")
     def _no_duplicates(self) -> Self:
@@ -182,15 +222,26 @@ class Turn(Section):
 class Api(Section):
     """The HTTP API, and the hooks that the server calls."""
 
-    bind: AddressText = Address("127.0.0.1", 3000)
-    hooks: Url | None = None
-    hooks_timeout: Annotated[float, Field(gt=0, le=60)] = 5.0
-    hooks_secret: WebhookSecret | None = None
-    hooks_spool: Path | None = None  # a file where events wait for their delivery, in memory without one
-    usage_interval: Count = 0  # seconds between two usage events of a session that lives; 0: one at its end
-    token: Token | None = None
-    hide_passwords: bool = False
-    allow_unauthenticated: bool = False
+    bind: AddressText = Field(default=Address("127.0.0.1", 3000), description="where the HTTP API is served")
+    hooks: Url | None = Field(
+        default=None,
+        description="the service that is asked for passwords, at `/password`, and told what happens, at `/events`",
+    )
+    hooks_timeout: Annotated[float, Field(gt=0, le=60)] = Field(default=5.0, description="its time to answer (seconds)")
+    hooks_secret: WebhookSecret | None = Field(
+        default=None, description="what events are signed with (Standard Webhooks)"
+    )
+    hooks_spool: Path | None = Field(
+        default=None, description="a file where events wait for their delivery; without one they wait in memory"
+    )
+    usage_interval: Count = Field(
+        default=0, description="seconds between two `usage` events of a session that lives; 0: one at its end"
+    )
+    token: Token | None = Field(
+        default=None, description="what every client of the API must bring; without one only this machine may ask"
+    )
+    hide_passwords: bool = Field(default=False, description="leave passwords out of answers")
+    allow_unauthenticated: bool = Field(default=False, description="let anyone in who reaches the API, without a token")
 
     @property
     def hooks_key(self) -> bytes | None:
@@ -215,25 +266,39 @@ class Api(Section):
 class Log(Section):
     """What is logged, on stderr; `auto` is for people on a terminal and JSON elsewhere."""
 
-    level: Literal["error", "warn", "info", "debug", "trace"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
+    level: Literal["error", "warn", "info", "debug", "trace"] = Field(
+        default="info", description="the least that is logged"
+    )
+    format: Literal["auto", "console", "json"] = Field(default="auto", description="how a line looks")
 
 
 class Auth(Section):
     """Who may relay; the hook of `api.hooks` is asked after these."""
 
-    static_credentials: dict[Username, Password] = {}
-    static_auth_secret: Annotated[tuple[Secret, ...], Several] = ()
-    oauth_keys: dict[Username, TokenKey] = {}  # by the user name that clients give with an access token (RFC 7635)
+    static_credentials: dict[Username, Password] = Field(default={}, description="users and their passwords")
+    static_auth_secret: Annotated[tuple[Secret, ...], Several] = Field(
+        default=(),
+        description="the secret that TURN REST credentials are made from; the first of several makes new ones",
+    )
+    oauth_keys: dict[Username, TokenKey] = Field(
+        default={}, description="keys of access tokens (RFC 7635), by the user name that clients give with a token"
+    )
 
 
 class Relay(Section):
     """Where relays are; without `bind` they use the address of the interface that the client used."""
 
-    ports: Ports = (49152, 65535)
-    bind: Annotated[tuple[IpText, ...], Several] = ()
-    external: Annotated[tuple[ExternalIp, ...], Several] = ()  # "auto": found at the start, one for each of `bind`
-    tcp: bool = False  # TCP relays, too (RFC 6062)
+    ports: Ports = Field(default=(49152, 65535), description="the ports of relays")
+    bind: Annotated[tuple[IpText, ...], Several] = Field(
+        default=(),
+        description="the addresses of relays, one for IPv4 and one for IPv6 at most; without them, the interface's",
+    )
+    external: Annotated[tuple[ExternalIp, ...], Several] = Field(
+        default=(),
+        description="what clients and peers are told instead of each `bind`, where NAT makes it another one; "
+        '"auto" is found at the start',
+    )
+    tcp: bool = Field(default=False, description="TCP relays, too, for clients that come by TCP or TLS (RFC 6062)")
 
     @model_validator(mode="after")
     def _one_a_family(self) -> Self:
@@ -263,40 +328,50 @@ class Relay(Section):
 class Limits(Section):
     """What all, a user and a session may have; times in seconds, 0 for no limit where it is allowed."""
 
-    allocations: Count = 0
-    allocations_per_user: Count = 32
-    bytes_per_second: Count = 0  # a session, each way
-    permissions: Positive = 64
-    channels: Positive = 32
-    connections: Positive = 32  # of a TCP allocation
-    lifetime: Annotated[int, Field(ge=600, le=2**32 - 1)] = 3600  # RFC 8656, section 7.2: 600 is granted at least
-    session_max: Count = 0
-    drain: Count = 0
-    source_rate: Count = 1000  # answers to strangers, a second and source
-    session_rate: Count = 100  # requests a second of one session
-    user_rate: Count = 1000  # requests a second of one user
+    allocations: Count = Field(default=0, description="sessions in all")
+    allocations_per_user: Count = Field(default=32, description="sessions of a user")
+    bytes_per_second: Count = Field(default=0, description="of a session, each way")
+    permissions: Positive = Field(default=64, description="of a session")
+    channels: Positive = Field(default=32, description="of a session")
+    connections: Positive = Field(default=32, description="of a TCP relay, each with two descriptors")
+    # RFC 8656, section 7.2: 600 s are granted at least.
+    lifetime: Annotated[int, Field(ge=600, le=2**32 - 1)] = Field(
+        default=3600, description="the longest life of a session that is granted at a time (seconds)"
+    )
+    session_max: Count = Field(default=0, description="the longest life of a session in all (seconds)")
+    drain: Count = Field(default=0, description="how long a stop waits for sessions to end (seconds); 0 waits for none")
+    source_rate: Count = Field(
+        default=1000,
+        description="answers a second to one source (/32, /64) that has proved nothing; more for a carrier-grade NAT",
+    )
+    session_rate: Count = Field(default=100, description="requests a second of a session")
+    user_rate: Count = Field(default=1000, description="requests a second of a user")
 
 
 class Peers(Section):
-    """Networks that clients may reach beside the public ones, or not ("10.0.0.0/8", "0.0.0.0/0:53")."""
+    """Networks that clients may reach, or not: `10.0.0.0/8`, with a port `0.0.0.0/0:53` or `[2001:db8::/32]:53`."""
 
-    allow: tuple[PeerEntry, ...] = ()
-    deny: tuple[PeerEntry, ...] = ()
-    nat64: tuple[Nat64Prefix, ...] = ()
+    allow: tuple[PeerEntry, ...] = Field(default=(), description="special networks that clients may reach all the same")
+    deny: tuple[PeerEntry, ...] = Field(default=(), description="networks that they may not reach; this beats `allow`")
+    nat64: tuple[Nat64Prefix, ...] = Field(
+        default=(), description="prefixes of your NAT64: an address below one is judged by the IPv4 address inside"
+    )
 
 
 class Policy(Section):
     """Python that is asked who may allocate and whom clients may reach, and told of sessions that ended."""
 
-    module: PythonName | None = None  # "my_rules:Policy"
-    deadline: Annotated[float, Field(gt=0, le=60)] = 1.0  # seconds for each call
+    module: PythonName | None = Field(
+        default=None, description='Python that is asked who may allocate and reach whom: `"my_rules:Policy"`'
+    )
+    deadline: Annotated[float, Field(gt=0, le=60)] = Field(default=1.0, description="its time to answer (seconds)")
 
 
 class Compat(Section):
     """Concessions to old clients."""
 
-    rfc5766_channels: bool = False
-    rfc3489: bool = False  # Binding without a cookie
+    rfc5766_channels: bool = Field(default=False, description="take channel numbers up to 0x7FFE")
+    rfc3489: bool = Field(default=False, description="answer Binding requests of classic STUN, which have no cookie")
 
 
 class Config(Section):
