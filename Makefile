@@ -8,7 +8,7 @@ PYTHON ?= python3
 RUST = rust=$$(.ci/rust) && PATH="$$rust:$$PATH" PYO3_PYTHON="$$PWD/$(BIN)/python"
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench conformance fuzz clean
+.PHONY: help build run test check bench conformance docs newcomer fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -18,7 +18,7 @@ build: $(CORE) ## a release build in .venv: .venv/bin/hairpin
 run: build ## build, and serve on 127.0.0.1:3478 with a made-up user
 	$(BIN)/hairpin serve
 
-test: build check ## everything that must hold: the checks, Rust's tests, Python's, and real clients against the real server
+test: build .venv/.docs check ## everything that must hold: the checks, Rust's tests, Python's, and real clients against the real server
 	$(RUST) cargo test --quiet --workspace --exclude hairpin-python
 	$(BIN)/python -m pytest
 
@@ -40,12 +40,18 @@ bench: build .venv/.bench ## hairpin, its peers and the floor in one table (benc
 conformance: build ## hairpin and coturn by the clauses of their RFCs: docs/conformance.md; LIMIT=960 takes 16 minutes
 	$(BIN)/python -m conformance $(if $(LIMIT),--limit $(LIMIT)) $(if $(SERVER),--server $(SERVER) --user "$(USER)" --password "$(PASSWORD)") $(ARGS)
 
+docs: build .venv/.docs ## the reference from the program, and the documentation as a site in .build/site; a broken link is an error
+	$(BIN)/python -m manual site
+
+newcomer: build ## how long it takes from git clone to a relayed call in a browser; needs root, for a network of its own
+	$(BIN)/python tests/newcomer.py
+
 fuzz: ## look for bytes that break the codec or the packet path, MINUTES=1 for each target; needs g++
 	$(RUST) rust/fuzz/run $(or $(MINUTES),1)
 
 clean: ## remove all that was built, .venv too
 	rm -rf .venv target rust/fuzz/target .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/hairpin/*.so
-	find src tests bench conformance -name __pycache__ -prune -exec rm -rf {} +
+	find src tests bench conformance manual -name __pycache__ -prune -exec rm -rf {} +
 
 $(CORE): $(SOURCES) .venv/.ready
 	$(RUST) VIRTUAL_ENV="$$PWD/.venv" $(BIN)/maturin develop --release
@@ -53,6 +59,10 @@ $(CORE): $(SOURCES) .venv/.ready
 
 .venv/.bench: pyproject.toml .venv/.ready
 	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+.venv/.docs: pyproject.toml .venv/.ready
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
 .venv/.ready: pyproject.toml
