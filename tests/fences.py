@@ -96,7 +96,7 @@ def _commands(fence: Fence) -> Iterator[Command]:
 def matches(shown: str, printed: str) -> bool:
     """Whether this was printed: `...` is anything within a line, and alone on a line any lines."""
     lines = (line.rstrip() for line in shown.splitlines())
-    form = "".join(r"(?:.*\n)*?" if line == "..." else _within(line) + "\n" for line in lines)
+    form = "".join(r"(?:.*\n)*?" if line.strip() == "..." else _within(line) + "\n" for line in lines)
     printed = "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").splitlines())
     return re.fullmatch(form, printed) is not None
 

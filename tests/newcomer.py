@@ -23,7 +23,12 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/tutorial/call.html"
 PATIENCE = 60_000  # milliseconds
-OWN_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+# With a way out, as a machine has: without one the browser does not look for relays.
+MADE = (
+    "ip link set lo up && ip link add out type veth peer name far && ip address add 192.0.2.9/24 dev out"
+    " && ip link set far up && ip link set out up && ip route add default dev out"
+)
+OWN_NETWORK = ["unshare", "--net", "sh", "-c", f'{MADE} && exec "$@"', "sh"]
 
 
 @contextmanager
@@ -56,9 +61,9 @@ def call(command: Sequence[str]) -> None:
     try:
         with timed("the browser's start, and a relayed call"):
             sessions = relayed(pasted)
-        assert len(sessions) == 2, sessions
-        assert all(session["received_bytes"] > 0 for session in sessions), sessions
-        print("relays", *(session["port"] for session in sessions))
+        used = [session["port"] for session in sessions if session["channels"] and session["received_pkts"]]
+        assert len(used) >= 2, sessions
+        print("relays", *used)
     finally:
         os.killpg(server.pid, signal.SIGINT)
         server.wait(20)
@@ -73,8 +78,11 @@ def relayed(pasted: str) -> list[dict[str, Any]]:
         page.goto(PAGE.as_uri())
         page.fill("#pasted", pasted)
         page.click("#start")
-        page.get_by_text("A message went there and back").wait_for()
-        page.wait_for_function("document.getElementById('theirs').currentTime > 0")
+        try:
+            page.get_by_text("A message went there and back").wait_for()
+            page.wait_for_function("document.getElementById('theirs').currentTime > 0")
+        finally:
+            print(page.inner_text("#steps"))
         sessions = [one | ask(f"/session/statistics?address={one['address']}") for one in ask("/session")]
         browser.close()
     return sessions

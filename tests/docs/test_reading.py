@@ -40,6 +40,7 @@ def block(info: str, text: str, comment: str = "") -> str:
         ("one", "one\ntwo", False),
         ("one\n...", "one\ntwo\nthree", True),
         ("one\n...", "one", True),
+        ("one\n  ...\nthree", "one\ntwo\nthree", True),
         ("...\nthree", "one\ntwo\nthree", True),
         ("port ... of ...", "port 7 of 9", True),
         ("port ... of 9", "port 7\nof 9", False),
