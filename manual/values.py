@@ -30,6 +30,10 @@ FORMS: list[tuple[object, str]] = [
     (fields.Network, "a network"),
     (fields.PeerEntry, "a network"),
     (fields.Nat64Prefix, "a prefix"),
+    (fields.External, '`"IP:PORT"` or `"auto"`'),
+    (fields.ExternalIp, '`"IP"` or `"auto"`'),
+    (fields.StunUri, '`"stun:HOST:PORT"`'),
+    (fields.PythonName, '`"MODULE:NAME"`'),
 ]
 
 
