@@ -239,6 +239,7 @@ def test_the_report_has_no_secrets(imported: Import) -> None:
         ("realm=two words", "turnserver.conf:1: realm: must be 1 to 127 visible ASCII characters, without a space"),
         ("user=hush", "turnserver.conf:1: user: is no name:password"),
         ("user=a:b\nuser=bob:\x07", "turnserver.conf:2: user: "),
+        ("user=bob:a\x85hush", "turnserver.conf:1: user: "),
         ("fingerprint=perhaps", "turnserver.conf:1: fingerprint: is on or off"),
         ("log-min-level=loud", "turnserver.conf:1: log-min-level: 'loud' is none of debug, info, warning, error"),
         ("denied-peer-ip=9-1", "turnserver.conf:1: denied-peer-ip: '9-1' is no address and no range"),

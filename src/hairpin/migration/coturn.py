@@ -33,8 +33,11 @@ LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 
 
 def parse(lines: str) -> Iterator[Entry]:
-    """`key`, `key=value` or `key value` a line; quotes around a value are no part of it."""
-    for number, line in enumerate(lines.splitlines(), 1):
+    """`key`, `key=value` or `key value` a line; quotes around a value are no part of it.
+
+    Only a newline ends a line: half of a password that has a U+2028 must not be told as a key.
+    """
+    for number, line in enumerate(lines.split("\n"), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue

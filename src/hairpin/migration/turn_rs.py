@@ -92,7 +92,7 @@ def _leaves(value: Any, key: str, index: int, lines: dict[tuple[str, int], int],
 def _lines(text: str) -> Iterator[tuple[tuple[str, int], int]]:
     """On which line each key stands; tomllib does not say."""
     table, counts = "", dict[str, int]()
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if header := HEADER.match(line):
             table = header[2].replace('"', "")
             if header[1] == "[[":
