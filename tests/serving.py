@@ -35,8 +35,6 @@ mobility = true
 {interfaces}
 [api]
 bind = "127.0.0.1:{api}"
-[log]
-level = "trace"
 [auth.static_credentials]
 {user} = "{password}"
 [limits]
