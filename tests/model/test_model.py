@@ -252,13 +252,13 @@ def loop() -> Iterator[None]:
 
 
 def test_the_server_is_the_reference() -> None:
-    """2,000 histories of 25 steps."""
-    run(Machine, 2000)
+    """1,000 histories of 25 steps."""
+    run(Machine, 1000)
 
 
 def test_a_policy_is_the_reference_too() -> None:
-    """200 histories more: what it agrees to holds in each of them, by whatever way a request finds its session."""
-    run(Agreed, 200)
+    """100 histories more: what it agrees to holds in each of them, by whatever way a request finds its session."""
+    run(Agreed, 100)
 
 
 def run(machine: type[Machine], histories: int) -> None:

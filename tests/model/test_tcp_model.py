@@ -362,8 +362,8 @@ def said(effect: Effect) -> tuple[Any, ...] | None:
 
 
 def test_tcp_relaying_is_the_reference() -> None:
-    """300 histories of 40 steps."""
+    """150 histories of 40 steps."""
     run_state_machine_as_test(
         TcpMachine,
-        settings=settings(max_examples=300, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=150, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
     )
