@@ -56,8 +56,10 @@ class Fence:
 
 
 def fences(page: Path) -> list[Fence]:
-    """The blocks of a page in their order; MarkingError for an excuse without a reason."""
+    """The blocks of a page in their order; MarkingError for one without a fence, or an excuse without a reason."""
     tokens = MarkdownIt().parse(page.read_text())
+    if bare := next((token for token in tokens if token.type == "code_block"), None):
+        raise MarkingError(f"{page}:{(bare.map or [0])[0] + 1}: fence this, and say what it is: ```text, ```console")
     return [_fence(page, before, token) for before, token in pairwise([NOTHING, *tokens]) if token.type == "fence"]
 
 

@@ -1,4 +1,7 @@
-"""A machine of its own for the commands of a page: its network, names, processes and files are nobody else's."""
+"""A machine of its own for the commands of a page: its network, names and processes, and a folder to write in.
+
+All other files are there to read only: whatever a page tells root to do, it is not done to this machine.
+"""
 
 import os
 import shutil
@@ -6,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,8 @@ ADDRESSES = ("10.0.0.5", "10.0.0.6", "192.0.2.5", "198.51.100.5", "203.0.113.5",
 HOSTS = "127.0.0.1 localhost\n::1 localhost\n203.0.113.5 turn.example.org\n203.0.113.6 turn2.example.org\n"
 SPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 AS_USER = ["--user", "--map-root-user"]
+FILES = """mount --bind "$1" "$1" && mount --bind "$1/.hosts" /etc/hosts && mount -o remount,bind,ro / &&
+cd "$1" && exec bash --norc"""
 READY = """_status=0
 until curl -s -o /dev/null "$(sed -n 's/^ *API *//p' {out} | head -n 1)/health"
 do kill -0 $! 2>/dev/null || {{ wait $!; _status=$?; break; }}; sleep 0.02; done
@@ -74,8 +79,9 @@ class World:
         """Have the shell read a script; it says the status when it is through, and `$?` is that status again then."""
         assert self._shell.stdin
         assert self._shell.stdout
-        self._shell.stdin.write(f"{script}\n_said=$?; echo {MARK}$_said; (exit $_said)\n")
-        self._shell.stdin.flush()
+        with suppress(BrokenPipeError):  # what it said before it ended is told below
+            self._shell.stdin.write(f"{script}\n_said=$?; echo {MARK}$_said; (exit $_said)\n")
+            self._shell.stdin.flush()
         impatience = threading.Timer(PATIENCE, self._shell.kill)
         impatience.start()
         said = ""
@@ -105,9 +111,8 @@ def world(folder: Path) -> Iterator[World]:
     _furnish(folder)
     spaces = SPACES if os.geteuid() == 0 else [*SPACES, *AS_USER]
     shell = subprocess.Popen(
-        [*spaces, "bash", "--norc"],
-        cwd=folder,
-        env=_environment(),
+        [*spaces, "sh", "-c", FILES, "sh", folder],
+        env=_environment() | {"HOME": str(folder), "TMPDIR": str(folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -116,7 +121,7 @@ def world(folder: Path) -> Iterator[World]:
     made = World(shell, folder)
     try:
         addresses = (f"ip address add {ip} dev lo{' nodad' if ':' in ip else ''}" for ip in ADDRESSES)
-        set_up = " && ".join([f"mount --bind {folder}/.hosts /etc/hosts", "ip link set lo up", *addresses])
+        set_up = " && ".join(["ip link set lo up", *addresses])
         ran = made.run(set_up)
         assert ran.status == 0, f"no network of one's own can be made here: {ran.printed}"
         yield made
@@ -129,7 +134,8 @@ def _furnish(folder: Path) -> None:
     """What a machine has before hairpin comes: names, certificates, and the checkout's programs."""
     folder.joinpath(".hosts").write_text(HOSTS)
     folder.joinpath(".venv").symlink_to(sys.prefix)
-    shutil.copytree(ROOT / "docs", folder / "docs")
+    for part in ("docs", "deploy"):
+        shutil.copytree(ROOT / part, folder / part)
     folder.joinpath("var").mkdir()
     etc = folder / "etc"
     etc.mkdir()

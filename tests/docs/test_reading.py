@@ -96,6 +96,7 @@ def test_what_does_not_hold(here: World, tmp_path: Path, made: str, says: str) -
     "made",
     [
         block("", "$ true"),
+        "    $ true",
         block("bash-session", "$ true"),
         block("console", "true"),
         block("console", "$ true", "<!-- not run: -->"),
@@ -106,6 +107,13 @@ def test_what_is_not_marked(here: World, tmp_path: Path, made: str) -> None:
     """A block without a language that is known, a console without a command, an excuse without a reason."""
     with pytest.raises(MarkingError, match=r"page\.md:"):
         follow(fences(page_of(tmp_path, made)), here)
+
+
+def test_nothing_is_done_to_this_machine(here: World) -> None:
+    """A page may write in its folder, and nowhere else."""
+    assert here.run("touch here && ls here").out == "here\n"
+    for file in ("/etc/made-by-a-page", Path(__file__).with_name("made-by-a-page")):
+        assert "Read-only file system" in here.run(f"touch {file}").err
 
 
 def test_worlds_are_apart(here: World, tmp_path: Path) -> None:
