@@ -61,7 +61,8 @@ class OmittedError(ValueError):
 def build() -> int:
     """Build the site; the exit status is that of Zensical, which takes a broken link as an error."""
     shutil.rmtree(PAGES, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", PAGES / "docs")
+    for folder in ("docs", "deploy"):
+        shutil.copytree(ROOT / folder, PAGES / folder)
     for file in BESIDE:
         PAGES.joinpath(file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, PAGES / file)
