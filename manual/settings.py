@@ -6,7 +6,7 @@ from typing import get_args, get_type_hints
 from pydantic.fields import FieldInfo
 
 from hairpin.config import Config
-from hairpin.config.tree import Section
+from hairpin.config.section import Section
 from manual.markdown import code, page, table
 from manual.values import written
 

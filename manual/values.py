@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from hairpin.config import fields
-from hairpin.config.tree import Section
+from hairpin.config.section import Section
 
 FORMS: list[tuple[object, str]] = [
     (bool, "`true` or `false`"),

@@ -1,8 +1,9 @@
 """The settings: parsed and validated once, from a file and the environment."""
 
+from hairpin.config.interface import Interface
 from hairpin.config.relays import Relays, relays_for
 from hairpin.config.sources import ConfigError
-from hairpin.config.tree import Api, Auth, Compat, Config, Interface, Limits, Log, Peers, Policy, Relay, Turn
+from hairpin.config.tree import Api, Auth, Compat, Config, Limits, Log, Peers, Policy, Relay, Turn
 
 __all__ = [
     "Api",
