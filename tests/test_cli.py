@@ -192,6 +192,7 @@ def test_a_first_run_says_what_to_paste(served: list[tuple[Config, Path | None]]
     assert entry["urls"] == ["turn:127.0.0.1:3478?transport=udp", "turn:127.0.0.1:3478?transport=tcp"]
     assert config.auth.static_credentials[entry["username"]].get_secret_value() == entry["credential"]
     assert "API   http://127.0.0.1:3000\n" in result.stdout
+    assert "Try it in a browser: http://127.0.0.1:3000/#/test\n" in result.stdout
     assert "Firefox" in result.stdout
 
 

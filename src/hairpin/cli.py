@@ -274,6 +274,7 @@ def _announce(running: server.Server, settings: Config, first_run: bool) -> None
 
 
 def _show_page(running: server.Server, configuration: IceServers) -> None:
+    typer.echo(f"\nTry it in a browser: http://{running.api_address}/#/test")
     typer.echo("\nPaste this into your page, or into the console of a browser:\n")
     typer.echo(f"  new RTCPeerConnection({json.dumps(configuration)})\n")
     if all(ip_address(address.ip).is_loopback for _, address in running.listeners):
