@@ -3,8 +3,8 @@
 from itertools import count
 
 from hairpin.auth import Authenticator, Passes, SharedSecrets, StaticUsers
-from hairpin.auth.passes import LIFE, PASSES
-from hairpin.policy.grants import TEST_RATE, TEST_SECONDS, TEST_SESSIONS, TEST_USER, Grants
+from hairpin.auth.passes import LIFE, PASSES, TEST_USER
+from hairpin.policy.grants import TEST_RATE, TEST_SECONDS, TEST_SESSIONS, Grants, is_a_test
 from hairpin.policy.peers import Host, Peers
 from hairpin.stun import Address, Reach
 from hairpin.turn.grant import Limits
@@ -75,3 +75,17 @@ def test_what_a_pass_may_do():
     assert all(reach is Reach.INSIDE for _, _, reach in grant.reaches("127.0.0.1"))
     assert grant.reaches("8.8.8.8") == ()
     assert grant.canonical(Address("10.0.0.1", 5)) == Address("198.51.100.9", 5)
+
+
+def test_a_user_of_that_name_is_like_any_other():
+    """Who has credentials under the name that quotas count has the limits of all, and a policy is asked about it."""
+    peers, limits = Peers(Host(), []), Limits(sessions_per_user=7, rate=3)
+    static = StaticUsers({TEST_USER: "right"}, REALM).find(TEST_USER)
+    shared = SharedSecrets(("secret",), REALM, lambda: 0.0).find(f"4000000000:{TEST_USER}", expires=True)
+    for known in (static, shared):
+        (identity,) = known.candidates
+        assert identity.user == TEST_USER
+        assert not is_a_test(identity)
+        grant = Grants(limits, peers).grant(identity)
+        assert grant.limits == limits
+        assert grant.reaches("8.8.8.8") != ()

@@ -20,7 +20,8 @@ MD5 = 1  # of the password algorithms (RFC 8489, section 18.5.1)
 class Identity:
     """Who proved what: `user` is the name that quotas count, `key` the long-term key (RFC 8489, section 9.2.2).
 
-    `internal` is the server itself, which tries its own front door: no limit, list or event knows of it.
+    `internal` is the server itself, which tries its own front door: no limit, list or event knows of it. `made_up` is
+    whom it made up for somebody else's test of it.
     A client may choose the `algorithm` of the key anew with each request: that makes it no other user. `until` is set
     where a third party authorized it (RFC 7635): the key came with that, and is good until then, on CLOCK_MONOTONIC.
     """
@@ -32,6 +33,7 @@ class Identity:
     algorithm: int = field(default=MD5, compare=False)
     until: int | None = field(default=None, compare=False)
     internal: bool = False
+    made_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
