@@ -214,3 +214,13 @@ def test_attempts_are_remembered_of_so_many_sources():
     for number in range(SOURCES):
         attempts.failed(f"10.0.{number >> 8}.{number & 255}")
     assert attempts.wait("2001:db8::1") == 0
+
+
+def test_attempts_of_ipv4_are_told_apart_where_ipv6_takes_them():
+    """A v4-mapped address is its IPv4 address; where there is no address, all are one source."""
+    attempts = Attempts(lambda: 0)
+    for _ in range(TRIES):
+        attempts.failed("::ffff:10.0.0.1")
+        attempts.failed("")
+    waits = {address: attempts.wait(address) for address in ("10.0.0.1", "::ffff:10.0.0.1", "::ffff:10.0.0.2", "")}
+    assert waits == {"10.0.0.1": PAUSE, "::ffff:10.0.0.1": PAUSE, "::ffff:10.0.0.2": 0, "": PAUSE}

@@ -5,9 +5,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import ip_network
 
 from hairpin.api.view import SECOND
+from hairpin.auth import source_of
+from hairpin.stun import Address
 
 LIFE = 12 * 3600  # seconds that a login is good for
 LOGINS = 64  # at a time; the oldest goes for one more
@@ -66,4 +67,7 @@ def _digest(cookie: str) -> bytes:
 
 
 def _source(address: str) -> str:
-    return str(ip_network((address.partition("%")[0], 64), strict=False)) if ":" in address else address
+    try:
+        return source_of(Address(address.partition("%")[0], 0))
+    except ValueError:  # the web server knows no IP of it, as over a Unix socket
+        return address
