@@ -81,7 +81,7 @@ class Trial(BaseModel):
     entrances: list[Entrance]
 
 
-@router.get("/state", response_model=State, response_model_exclude_none=False, responses=errors(503))
+@router.get("/state", response_model=State, responses=errors(503))
 async def state(view: Live) -> State:
     """The server, its listeners, what was carried and what was dropped."""
     workers = await view.totals()

@@ -22,11 +22,20 @@ async def matching(
     view: View, wanted: Callable[[Session], bool], key: Callable[[Session], Any] = _id, *, reverse: bool = False
 ) -> list[list[Session]]:
     """The sessions that are wanted, in runs that are sorted each; who is `alive` is asked when its turn comes."""
-    everyone, runs = iter(list(view.sessions().values())), []
+    return [sorted(filter(wanted, some), key=key, reverse=reverse) async for some in in_steps(view)]
+
+
+async def found(view: View, wanted: Callable[[Session], bool]) -> list[Session]:
+    """The live sessions that are wanted, in no order."""
+    return [one for run in await matching(view, wanted) for one in run if alive(view, one)]
+
+
+async def in_steps(view: View) -> AsyncIterator[list[Session]]:
+    """All sessions of this moment, some at a time."""
+    everyone = iter(list(view.sessions().values()))
     while some := list(islice(everyone, SCAN)):
-        runs.append(sorted(filter(wanted, some), key=key, reverse=reverse))
+        yield some
         await asyncio.sleep(0)
-    return runs
 
 
 def alive(view: View, session: Session) -> bool:

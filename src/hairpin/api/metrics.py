@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeAlias
 
 from fastapi import APIRouter, Response
@@ -14,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from hairpin.api.listing import in_steps
 from hairpin.api.shared import Live, errors
 from hairpin.api.view import SECOND, Interface, KernelDrops, View, WorkerFigures
 from hairpin.auth.ice import NAMES
@@ -25,7 +25,6 @@ Values: TypeAlias = Iterable[tuple[Sequence[str], float]]
 
 router = APIRouter(tags=["server"])
 
-_SCAN = 500  # sessions between two looks at the loop
 _PLACE = ("transport", "interface")
 _TRAFFIC = {
     "received_bytes": ("hairpin_received_bytes", "Bytes that came from clients."),
@@ -113,23 +112,18 @@ class Scrape(Collector):
         yield GaugeMetricFamily("hairpin_password_lookups_waiting", "Clients that wait.", hooks.look_ups_waiting)
 
     def _probes(self) -> Iterator[Metric]:
+        known = {(str(one.interface), one.transport): one for one in self.view.probes()}
+        well = {place: int(one.problem is None) for place, one in known.items()}
+        took = {place: one.seconds for place, one in known.items()}
+        last = {place: one.at for place, one in known.items()}
         labels = ["interface", "transport"]
-        well = GaugeMetricFamily("hairpin_probe_success", "1 where the server's try of itself was well.", labels=labels)
-        took = GaugeMetricFamily("hairpin_probe_duration_seconds", "How long that took.", labels=labels)
-        last = GaugeMetricFamily("hairpin_probe_timestamp_seconds", "When that was, in Unix time.", labels=labels)
-        for one in self.view.probes():
-            known = [str(one.interface), one.transport]
-            well.add_metric(known, int(one.problem is None))
-            took.add_metric(known, one.seconds)
-            last.add_metric(known, one.at)
-        yield from (well, took, last)
+        yield _gauge("hairpin_probe_success", "1 where the server's try of itself was well.", labels, well.items())
+        yield _gauge("hairpin_probe_duration_seconds", "How long that took.", labels, took.items())
+        yield _gauge("hairpin_probe_timestamp_seconds", "When that was, in Unix time.", labels, last.items())
 
     def _policy(self) -> Iterator[Metric]:
-        says = "Calls of the policy without an answer."
-        failures = CounterMetricFamily("hairpin_policy_failures", says, labels=["method", "why"])
-        for labels, count in sorted(self.view.policy_failures().items()):
-            failures.add_metric(labels, count)
-        yield failures
+        says, failures = "Calls of the policy without an answer.", sorted(self.view.policy_failures().items())
+        yield _counter("hairpin_policy_failures", says, ["method", "why"], failures)
 
     def _traffic(self) -> Iterator[Metric]:
         for figure, (name, says) in _TRAFFIC.items():
@@ -195,11 +189,9 @@ async def census(view: View) -> Census:
     """Count the sessions, in small steps so that the loop never waits for it."""
     places = [_place(one) for one in view.interfaces]
     sessions, allocations = Counter(dict.fromkeys(places, 0)), Counter(dict.fromkeys(places, 0))
-    everyone = iter(list(view.sessions().values()))
-    while some := list(islice(everyone, _SCAN)):
+    async for some in in_steps(view):
         sessions.update(places[one.listener] for one in some)
         allocations.update(places[one.listener] for one in some if one.allocation)
-        await asyncio.sleep(0)
     return Census(sessions, allocations)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from hairpin.api.listing import SCAN, alive, matching, seconds
+from hairpin.api.listing import SCAN, alive, found, matching, seconds
 from hairpin.api.sessions import Statistics, Uint16, Uint32
 from hairpin.api.view import SECOND, View
 from hairpin.turn import state
@@ -91,19 +91,18 @@ async def find(view: View, search: str, sort: Sort, *, descending: bool) -> list
     """The live sessions that match, in order."""
     wanted, key = _chooser(search), _BY[sort]
     runs = await matching(view, wanted, key, reverse=descending)
-    found, ordered = [], heapq.merge(*runs, key=key, reverse=descending)
+    shown, ordered = [], heapq.merge(*runs, key=key, reverse=descending)
     for number, one in enumerate(ordered, 1):
         if alive(view, one):
-            found.append(one)
+            shown.append(one)
         if not number % SCAN:
             await asyncio.sleep(0)
-    return found
+    return shown
 
 
 async def named(view: View, identity: str) -> state.Session | None:
     """The live session of this id."""
-    runs = await matching(view, lambda one: one.id == identity)
-    return next((one for run in runs for one in run if alive(view, one)), None)
+    return next(iter(await found(view, lambda one: one.id == identity)), None)
 
 
 def row(session: state.Session, now: int, statistics: Statistics | None) -> Row:

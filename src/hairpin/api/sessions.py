@@ -1,7 +1,6 @@
 """The routes of sessions: list them, read one's statistics, end one or all of a user's."""
 
 import asyncio
-from collections.abc import Callable
 from itertools import islice
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hairpin.api import filters
 from hairpin.api.filters import FILTERS, Query
 from hairpin.api.guard import BY_COOKIE
-from hairpin.api.listing import alive, encoded, matching
+from hairpin.api.listing import encoded, found, matching
 from hairpin.api.problems import ApiError
 from hairpin.api.shared import Live, errors
 from hairpin.api.view import View
@@ -123,17 +122,13 @@ async def delete(request: Request, view: Live) -> Deleted:
 
 async def _only(view: View, query: Query) -> state.Session:
     """The one session that is meant; 404 where there is none, 400 where there are several."""
-    found = await _found(view, query.chooser(view.interfaces))
-    if not found:
+    meant = await found(view, query.chooser(view.interfaces))
+    if not meant:
         raise _none()
-    if len(found) > 1:
-        detail = f"{len(found)} sessions match, and one is meant; add filters (GET /session lists them)."
-        raise ApiError(400, detail, matched=len(found))
-    return found[0]
-
-
-async def _found(view: View, wanted: Callable[[state.Session], bool]) -> list[state.Session]:
-    return [one for run in await matching(view, wanted) for one in run if alive(view, one)]
+    if len(meant) > 1:
+        detail = f"{len(meant)} sessions match, and one is meant; add filters (GET /session lists them)."
+        raise ApiError(400, detail, matched=len(meant))
+    return meant[0]
 
 
 def _none() -> ApiError:
@@ -146,14 +141,14 @@ async def _throw_out(view: View, query: Query) -> Deleted:
         raise ApiError(400, "all is 'true' without a username; say whose sessions shall end.")
     if query.block is not None:
         view.block(query.username, query.block)
-    found = await _found(view, query.chooser(view.interfaces))
+    ending = await found(view, query.chooser(view.interfaces))
     if query.block is not None:
-        for user in {one.identity.user for one in found}:
+        for user in {one.identity.user for one in ending}:
             view.block(user, query.block)
-    rest = iter(found)
+    rest = iter(ending)
     while some := list(islice(rest, _AT_ONCE)):
         await _end(view, some)
-    return Deleted(deleted=len(found))
+    return Deleted(deleted=len(ending))
 
 
 async def _end(view: View, some: list[state.Session]) -> None:

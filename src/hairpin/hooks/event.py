@@ -31,7 +31,7 @@ class Event:
 def body(notify: Notify, at: float) -> bytes:
     """The JSON of what happened at `at` (Unix seconds)."""
     session = notify.session
-    content = {
+    content: dict[str, object] = {
         "kind": notify.kind,
         "id": session.id,
         "at": round(at, 3),
@@ -43,4 +43,9 @@ def body(notify: Notify, at: float) -> bytes:
         "username": session.username,
         **dict(notify.data),
     }
+    return written(content)
+
+
+def written(content: dict[str, object]) -> bytes:
+    """JSON without spaces, as all events are sent and kept."""
     return json.dumps(content, separators=(",", ":")).encode()

@@ -65,7 +65,7 @@ class Events:
         return self._failing
 
     def publish(self, notify: Notify, at: float) -> None:
-        """Take in what happened at `at` (Unix seconds); it never blocks."""
+        """Take in what happened at `at` (Unix seconds); it waits for no hook, but for a spool to keep it."""
         line = self._store.add(self._event(notify, at))
         self._idle.clear()
         if line is not None:

@@ -6,6 +6,7 @@ Figures only grow, so the last record of a session says all; the one with a `rea
 import json
 from typing import Any
 
+from hairpin.hooks.event import written
 from hairpin.stun import Counters
 from hairpin.turn.effects import Notify, SessionView
 
@@ -33,7 +34,7 @@ def crashed(last: bytes, at: float) -> tuple[bytes, bytes]:
     figures = {name: word.get(name, value) for name, value in nothing.items()}
     head = {"id": word["id"], "at": round(at, 3), "session": word["session"], "username": word["username"]}
     reason = {"reason": word.get("reason", "crash")}
-    return _json({"kind": "usage", **head, **figures, **reason}), _json({"kind": "closed", **head, **reason})
+    return written({"kind": "usage", **head, **figures, **reason}), written({"kind": "closed", **head, **reason})
 
 
 def _figures(
@@ -56,7 +57,3 @@ def _leg(received_bytes: int, received_pkts: int, send_bytes: int, send_pkts: in
         "send_bytes": send_bytes,
         "send_pkts": send_pkts,
     }
-
-
-def _json(content: dict[str, object]) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()

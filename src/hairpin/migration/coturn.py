@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from hairpin.migration.common import LOGS, SUITES
 from hairpin.migration.draft import Entry, Rule, flag, mapped, not_needed, not_supported
 from hairpin.migration.networks import networks
 from hairpin.migration.values import (
@@ -20,8 +21,6 @@ from hairpin.migration.values import (
 
 DATABASE = "users in a database come over api.hooks, an HTTP service of yours that is asked for each password"
 ELSEWHERE = "the API lists, counts and ends sessions (api.bind, api.token)"
-LOGS = "logs go to stderr, where systemd or a container takes them"
-SUITES = "TLS 1.2 and 1.3 alone, with modern suites, and no finite-field Diffie-Hellman"
 MANAGER = "systemd or the container runs it as a user: deploy/hairpin.service"
 METRICS = "GET /metrics of the API is always there"
 BATCHES = "packets are received and sent in batches where the kernel can"

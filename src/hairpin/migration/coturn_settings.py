@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from hairpin.config.sources import Tables, spell
+from hairpin.migration.common import LOWEST_RELAY, MOST_WORKERS, put_peers, say_found_at_start
 from hairpin.migration.draft import Draft, Fact, Fate
-from hairpin.migration.networks import networks, refused_anyway, texts, without
+from hairpin.migration.networks import networks
 from hairpin.stun import Address
 
 PORT, SECURE_PORT = 3478, 5349
-LOWEST_RELAY, HIGHEST_RELAY = 1024, 65535
+HIGHEST_RELAY = 65535
 SHORTEST_LIFETIME = 600  # RFC 8656, section 7.2
-MOST_WORKERS = 128
 KEY = re.compile(r"0x[0-9A-Fa-f]{32}(?:[0-9A-Fa-f]{32})?")  # MD5 or SHA-256 of name, realm and password
 LOOPBACK = ("127.0.0.0/8", "::1")
 
@@ -44,10 +44,7 @@ def _turn(draft: Draft) -> None:
         interfaces[kind in ("udp", "dtls"), bind] = {"transport": kind, "bind": str(bind), **told, **more}
     draft.put("turn.interfaces", list(interfaces.values()))
     if any(interface.get("external") == "auto" for interface in interfaces.values()):
-        draft.notes.append(
-            'no external-ip is in the file: the public address is found at the start (external = "auto"); write it '
-            "where there is none to be found"
-        )
+        say_found_at_start(draft, "external-ip")
 
 
 def _binds(draft: Draft) -> list[str]:
@@ -196,14 +193,7 @@ def _peers(draft: Draft) -> None:
     allowed = [network for fact in draft.all("allowed-peer-ip") for network in fact.value]
     if "allow-loopback-peers" in draft.facts:
         allowed += [network for text in LOOPBACK for network in networks(text)]
-    denied = []
-    for fact in draft.all("denied-peer-ip"):
-        if all(map(refused_anyway, fact.value)):
-            draft.say(fact.entry, Fate.NOT_NEEDED, "such peers are refused unless peers.allow names them")
-        else:
-            denied += fact.value
-    draft.put("peers.allow", texts(allowed))
-    draft.put("peers.deny", texts(without(denied, allowed)))
+    put_peers(draft, allowed, draft.all("denied-peer-ip"))
     draft.notes.append(
         "coturn relays to private networks unless they are denied, hairpin only to those that peers.allow names"
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 from hairpin.config import ConfigError
 from hairpin.config.sources import Tables
+from hairpin.migration.common import LOGS, LOWEST_RELAY, SUITES, put_peers, say_found_at_start
 from hairpin.migration.draft import Draft, Entry, Fact, Fate, Rule, flag, mapped, not_needed, not_supported
-from hairpin.migration.networks import networks, refused_anyway, texts, without
+from hairpin.migration.networks import networks
 from hairpin.migration.values import file_in, ip, listening_ip, one_of, port, text, whole
 from hairpin.stun import Address
 
@@ -17,10 +18,7 @@ DEEPEST = 8
 MOST_KEYS = 10_000
 RECOMMENDED, NONE = "recommended", "none"
 ADDRESSES = ("relay_ipv4_addr", "relay_ipv6_addr")
-LOWEST_RELAY = 1024
-LOGS = "logs go to stderr, where systemd or a container takes them"
 TRANSPORTS = {"udp": 3478, "tcp": 3478, "tls": 5349, "auto": 3478}  # each with its port
-SUITES = "TLS 1.2 and 1.3 alone, with modern suites, and no finite-field Diffie-Hellman"
 FIREWALL = "who may reach the listeners is for a firewall to say"
 LEVELS = {
     "critical": "error",
@@ -33,7 +31,7 @@ LEVELS = {
 
 
 def _peers(value: Any) -> Any:
-    return RECOMMENDED if value == RECOMMENDED else networks(value)
+    return [] if value == RECOMMENDED else networks(value)  # which is what is refused anyway
 
 
 def _ip_or_none(value: Any) -> str:
@@ -159,10 +157,7 @@ def _turn(draft: Draft) -> None:
     ]
     draft.put("turn.interfaces", interfaces)
     if any(interface.get("external") == "auto" for interface in interfaces):
-        draft.notes.append(
-            'no relay_ipv4_addr is in the file: the public address is found at the start (external = "auto"); write it '
-            "where there is none to be found"
-        )
+        say_found_at_start(draft, "relay_ipv4_addr")
 
 
 def _interfaces(draft: Draft, group: dict[str, Fact]) -> list[Tables]:
@@ -216,11 +211,4 @@ def _relay(draft: Draft) -> None:
 
 def _peer_lists(draft: Draft) -> None:
     allowed = [network for key in ("whitelist_peers", "whitelist") for fact in draft.all(key) for network in fact.value]
-    denied = []
-    for fact in (fact for key in ("blacklist_peers", "blacklist") for fact in draft.all(key)):
-        if fact.value == RECOMMENDED or all(map(refused_anyway, fact.value)):
-            draft.say(fact.entry, Fate.NOT_NEEDED, "such peers are refused unless peers.allow names them")
-        else:
-            denied += fact.value
-    draft.put("peers.allow", texts(allowed))
-    draft.put("peers.deny", texts(without(denied, allowed)))
+    put_peers(draft, allowed, [*draft.all("blacklist_peers"), *draft.all("blacklist")])

@@ -9,10 +9,10 @@ from typing import Any
 
 from hairpin.config import ConfigError
 from hairpin.config.sources import Tables
+from hairpin.migration.common import LOGS, MOST_WORKERS
 from hairpin.migration.draft import Draft, Entry, Fact, Fate, Rule, flag, mapped, not_needed, not_supported
 from hairpin.migration.values import address, file_in, one_of, span, text, whole
 
-LOWEST_RELAY, MOST_WORKERS = 1024, 128
 HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
 ASSIGNED = re.compile(r"\s*([\w.\"'-]+)\s*=")
 LEVELS = {level: level for level in ("error", "warn", "info", "debug", "trace")}
@@ -53,8 +53,8 @@ def keys(folder: Path) -> dict[str, Rule]:
         "hooks.ssl.*": not_supported(GRPC),
         "log.level": mapped("log.level", one_of(LEVELS)),
         "log.stdout": not_needed("logs go to stderr", flag),
-        "log.file.directory": not_needed("logs go to stderr, where systemd or a container takes them"),
-        "log.file-directory": not_needed("logs go to stderr, where systemd or a container takes them"),
+        "log.file.directory": not_needed(LOGS),
+        "log.file-directory": not_needed(LOGS),
         "log.vector.endpoint": not_supported("logs go to stderr, as JSON where that is no terminal"),
         "auth.enable-hooks-auth": not_supported(GRPC, flag),
         "auth.static-auth-secret": mapped("auth.static_auth_secret", text),

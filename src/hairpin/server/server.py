@@ -288,7 +288,7 @@ class Server:
         if ENDED in calls.methods:
             goodbyes = Goodbyes(calls, self.clock)
             self.observer.on_ended.append(goodbyes.add)
-            self._stack.callback(self._loop.create_task(goodbyes.run()).cancel)
+            self._keep_running(goodbyes.run())
             self._stack.push_async_callback(goodbyes.close, POLICY_GRACE)
 
     def _events_came(self) -> None:

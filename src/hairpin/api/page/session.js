@@ -25,7 +25,7 @@ export function session(main, signal, id) {
         none("No session of this id lives, or has ended a moment ago."));
       return;
     }
-    const one = living?.session ?? { ...events, statistics: events.statistics };
+    const one = living?.session ?? events;
     const refused = await refusals(one);
     if (signal.aborted) return;
     drawHead(one, living);
