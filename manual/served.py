@@ -28,14 +28,15 @@ FIXED = ("client", "what", "reason")  # labels whose values a server without cli
 
 
 async def served() -> dict[str, str]:
-    """The pages by their file's name; it runs a server on loopback for a moment."""
+    """The pages by their file's name; it runs a server on loopback for a moment, and has it try itself once."""
     config = hairpin.Config(
-        turn={"interfaces": [{"transport": "udp", "bind": "127.0.0.1:0"}], "workers": 1},
+        turn={"interfaces": [{"transport": "udp", "bind": "127.0.0.1:0"}], "workers": 1, "probe": 0},
         api={"bind": "127.0.0.1:0"},
         auth={"static_auth_secret": "nobody asks for it"},
         log={"level": "error"},
     )
     async with hairpin.Server(config) as server, httpx2.AsyncClient(trust_env=False) as client:
+        await server.self_probe.look()  # or its metrics have no labels yet
         base = f"http://{server.api_address}"
         described = (await client.get(f"{base}/openapi.json")).json()
         measured = (await client.get(f"{base}/metrics")).text
