@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import io
 import json
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -143,10 +144,14 @@ def test_a_policy_that_raises_is_counted_and_logged(server: Running, house: Hous
     assert "ValueError: the \\x1b table" in failed[0]["exception"]
 
 
-def test_a_session_that_ended(server: Running, house: House) -> None:
-    """It is told what GET /session/statistics said last, its reason, and how long it was."""
+def test_a_session_that_ended(server: Running, house: House, peer: socket.socket) -> None:
+    """It is told what GET /session/statistics said last, what went to peers, its reason, and how long it was."""
     with server.client() as client:
-        client.bind(0x4000, ("127.0.0.1", 9))
+        client.bind(0x4000, peer.getsockname())
+        client.send_channel(0x4000, b"hello")
+        data, relay = peer.recvfrom(100)
+        peer.sendto(data * 2, relay)
+        assert client.receive() == (0x4000, b"hellohello")
         (listed,) = server.ask("GET", "/session")[1]
         _, last = server.ask("GET", "/session/statistics", username=USER)
         address = "{}:{}".format(*client.address)
@@ -156,6 +161,8 @@ def test_a_session_that_ended(server: Running, house: House) -> None:
     assert (ended.client.session, ended.client.user, ended.reason) == (listed["id"], USER, "deleted")
     assert f"{ended.client.ip}:{ended.client.port}" == address
     assert {name: getattr(ended, name) for name in last} == last
+    assert (ended.peers_send_bytes, ended.peers_send_pkts) == (5, 1)
+    assert (ended.peers_received_bytes, ended.peers_received_pkts) == (10, 1)
     assert 0 < ended.duration == pytest.approx(ended.ended - ended.began, abs=0.001)
 
 

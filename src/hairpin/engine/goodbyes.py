@@ -67,4 +67,8 @@ def _ended(session: Session, reason: str, when: tuple[float, float], counters: C
         received_pkts=counters.received_pkts,
         send_pkts=counters.send_pkts,
         error_pkts=counters.error_pkts,
+        peers_received_bytes=counters.peers_received_bytes,
+        peers_send_bytes=counters.peers_send_bytes,
+        peers_received_pkts=counters.peers_received_pkts,
+        peers_send_pkts=counters.peers_send_pkts,
     )

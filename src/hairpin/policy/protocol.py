@@ -56,7 +56,8 @@ class EndedSession:
     """A session that is over: `began` and `ended` in Unix seconds, `duration` in seconds, and its last figures.
 
     `reason` is that of the `closed` event. Figures are seen from the server's socket towards the client, as those of
-    `GET /session/statistics`: `received_` came from it, `send_` went to it.
+    `GET /session/statistics`: `received_` came from it, `send_` went to it. `peers_` are the payloads between its
+    relays and peers: `peers_received_` came from them, `peers_send_` went to them.
     """
 
     client: TurnClient
@@ -69,6 +70,10 @@ class EndedSession:
     received_pkts: int
     send_pkts: int
     error_pkts: int
+    peers_received_bytes: int
+    peers_send_bytes: int
+    peers_received_pkts: int
+    peers_send_pkts: int
 
 
 class Policy(Protocol):
