@@ -43,7 +43,7 @@ class Row(BaseModel):
     statistics: Statistics | None = Field(description="null where the worker has not answered.")
 
 
-class Peer(BaseModel):
+class PermittedPeer(BaseModel):
     """A permission that lives."""
 
     address: str
@@ -70,7 +70,7 @@ class Details(BaseModel):
     """All that is known of one session."""
 
     session: Row
-    permissions: list[Peer]
+    permissions: list[PermittedPeer]
     bindings: list[Channel]
     connections: list[Connection]
 
@@ -131,7 +131,7 @@ def details(session: state.Session, now: int, statistics: Statistics) -> Details
     return Details(
         session=row(session, now, statistics),
         permissions=[
-            Peer(address=one.ip, ports=sorted(one.ports), expires=seconds(one.expires, now))
+            PermittedPeer(address=one.ip, ports=sorted(one.ports), expires=seconds(one.expires, now))
             for one in permissions
             if one.expires > now
         ],

@@ -11,7 +11,21 @@ from hairpin.client.errors import (
     TokenError,
     UnreachableError,
 )
-from hairpin.client.models import Deleted, Health, IceServer, IceServers, Info, Interface, Peer, Session, Statistics
+from hairpin.client.models import (
+    Deleted,
+    Events,
+    Happening,
+    Health,
+    IceServer,
+    IceServers,
+    Info,
+    Interface,
+    Peer,
+    Refused,
+    Session,
+    Statistics,
+)
+from hairpin.client.stream import Event, Missed, Whose
 from hairpin.client.which import Which
 
 __all__ = [
@@ -20,19 +34,25 @@ __all__ = [
     "Client",
     "ClientError",
     "Deleted",
+    "Event",
+    "Events",
+    "Happening",
     "Health",
     "IceServer",
     "IceServers",
     "Info",
     "Interface",
+    "Missed",
     "NotFoundError",
     "Peer",
     "ProblemError",
     "QueryError",
+    "Refused",
     "Session",
     "SeveralError",
     "Statistics",
     "TokenError",
     "UnreachableError",
     "Which",
+    "Whose",
 ]

@@ -14,10 +14,12 @@ from hairpin.client.errors import AnswerError, UnreachableError, problem
 from hairpin.client.models import Session
 from hairpin.client.origin import Origin
 from hairpin.client.routes import Call, Page
+from hairpin.client.stream import SILENCE, News, news
 from hairpin.client.which import Which
 
 P = ParamSpec("P")
 ANSWER = TypeVar("ANSWER")
+OK = 200
 TIMEOUT = 10.0  # seconds; the server itself gives a worker two
 ANSWER_LIMIT = 64 * 2**20  # bytes
 LIMITS = httpx2.Limits(max_connections=16)  # of the 256 that a server has for all
@@ -57,6 +59,8 @@ class Api:
 
     info = Route(routes.info)
     statistics = Route(routes.statistics)
+    session_events = Route(routes.session_events)
+    refusals = Route(routes.refusals)
     delete = Route(routes.delete)
     throw_out = Route(routes.throw_out)
     credentials = Route(routes.credentials)
@@ -126,16 +130,31 @@ class Client(Api):
             yield from found
             page = page.next(found)
 
+    def events(self, after: str = "") -> Iterator[News]:
+        """What happens to sessions from now on, or after the event of that `event_id`, until the server stops.
+
+        An UnreachableError is the end of a connection that broke: `after` goes on.
+        """
+        with _in_plain_words(self.url, SILENCE), self._http.stream(**_listening(after, self._timeout)) as response:
+            self._hear(response)
+            if response.status_code != OK:
+                raise problem(response.status_code, self._collect(response))
+            for told in httpx2.EventSource(response):
+                yield from news(told, self.url)
+
     def _ask(self, call: Call[ANSWER]) -> ANSWER:
-        body = _Body(self.url, self._timeout)
         with (
             _in_plain_words(self.url, self._timeout),
             self._http.stream(call.method, call.path, params=dict(call.query), json=call.body) as response,
         ):
             self._hear(response)
-            for chunk in response.iter_raw():
-                body.add(chunk)
-        return self._read(call, response.status_code, bytes(body.collected))
+            return self._read(call, response.status_code, self._collect(response))
+
+    def _collect(self, response: httpx2.Response) -> bytes:
+        body = _Body(self.url, self._timeout)
+        for chunk in response.iter_raw():
+            body.add(chunk)
+        return bytes(body.collected)
 
 
 class AsyncClient(Api):
@@ -168,14 +187,31 @@ class AsyncClient(Api):
                 yield session
             page = page.next(found)
 
+    async def events(self, after: str = "") -> AsyncIterator[News]:
+        """What happens to sessions from now on, or after the event of that `event_id`, until the server stops.
+
+        An UnreachableError is the end of a connection that broke: `after` goes on.
+        """
+        with _in_plain_words(self.url, SILENCE):
+            async with self._http.stream(**_listening(after, self._timeout)) as response:
+                self._hear(response)
+                if response.status_code != OK:
+                    raise problem(response.status_code, await self._collect(response))
+                async for told in httpx2.EventSource(response):
+                    for one in news(told, self.url):
+                        yield one
+
     async def _ask(self, call: Call[ANSWER]) -> ANSWER:
-        body = _Body(self.url, self._timeout)
         with _in_plain_words(self.url, self._timeout):
             async with self._http.stream(call.method, call.path, params=dict(call.query), json=call.body) as response:
                 self._hear(response)
-                async for chunk in response.aiter_raw():
-                    body.add(chunk)
-        return self._read(call, response.status_code, bytes(body.collected))
+                return self._read(call, response.status_code, await self._collect(response))
+
+    async def _collect(self, response: httpx2.Response) -> bytes:
+        body = _Body(self.url, self._timeout)
+        async for chunk in response.aiter_raw():
+            body.add(chunk)
+        return bytes(body.collected)
 
 
 def _options(origin: Origin, timeout: float) -> dict[str, Any]:
@@ -186,6 +222,16 @@ def _options(origin: Origin, timeout: float) -> dict[str, Any]:
         "limits": LIMITS,
         "follow_redirects": False,  # they would carry the token elsewhere, as a proxy would
         "trust_env": False,
+    }
+
+
+def _listening(after: str, timeout: float) -> dict[str, Any]:
+    """The request for a stream that may be silent for a while."""
+    return {
+        "method": "GET",
+        "url": "/events",
+        "headers": {"last-event-id": after} if after else {},
+        "timeout": httpx2.Timeout(timeout, read=SILENCE),
     }
 
 

@@ -1,5 +1,8 @@
 """What the API answers, field by field as /openapi.json has it. A newer server's further fields are left out."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from hairpin.client.which import Which
@@ -9,6 +12,17 @@ class Answer(BaseModel):
     """A value that does not change."""
 
     model_config = ConfigDict(frozen=True)
+
+
+class Open(Answer):
+    """A value with fields of its own beside those of its model: what an event says depends on its kind."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the kind adds, such as the `port` of one that is `allocated`."""
+        return self.model_extra or {}
 
 
 class Interface(Answer):
@@ -67,6 +81,44 @@ class Statistics(Answer):
     received_pkts: int
     send_pkts: int
     error_pkts: int
+
+
+class Happening(Open):
+    """A control message of a session, or its end, at `at` in Unix seconds."""
+
+    at: float
+    kind: str
+
+
+class Events(Answer):
+    """What became of a session; `statistics` are the last ones where it has `ended`.
+
+    `forgotten` is how many messages between the first and the second are known no more.
+    """
+
+    id: str
+    address: str
+    interface: str
+    transport: int
+    username: str
+    ended: bool
+    statistics: Statistics | None
+    forgotten: int
+    events: tuple[Happening, ...]
+
+
+class Refused(Answer):
+    """A request that was refused at `at` (Unix seconds); the client was told `error` alone (0: nothing)."""
+
+    at: float
+    address: str
+    interface: str
+    transport: int
+    username: str
+    method: str
+    error: int
+    reason: str
+    detail: str
 
 
 class Deleted(Answer):

@@ -6,13 +6,14 @@ from typing import Generic, Self, TypeVar, Unpack
 
 from pydantic import TypeAdapter
 
-from hairpin.client.models import Deleted, Health, IceServers, Info, Session, Statistics
+from hairpin.client.models import Deleted, Events, Health, IceServers, Info, Refused, Session, Statistics
 from hairpin.client.which import Which
 
 ANSWER = TypeVar("ANSWER")
 DAY = 86_400
 PAGE = 1000  # sessions asked for at a time
 _SESSIONS = TypeAdapter(tuple[Session, ...])
+_REFUSALS = TypeAdapter(tuple[Refused, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,17 @@ def info() -> Call[Info]:
 def statistics(**which: Unpack[Which]) -> Call[Statistics]:
     """The statistics of exactly one session: NotFoundError for none, SeveralError for several."""
     return Call("GET", "/session/statistics", Statistics.model_validate_json, _query(which))
+
+
+def session_events(id: str) -> Call[Events]:  # noqa: A002
+    """What became of a session, also a while after its end; NotFoundError where nobody knows any more."""
+    return Call("GET", "/session/events", Events.model_validate_json, {"id": id})
+
+
+def refusals(username: str = "", address: str = "", limit: int | None = None) -> Call[tuple[Refused, ...]]:
+    """Who was refused of late and why, the latest first; of a user, of a client's IP:PORT or IP, or of all."""
+    query = _query({"username": username, "address": address, "limit": limit})
+    return Call("GET", "/session/refusals", _REFUSALS.validate_json, query)
 
 
 def delete(**which: Unpack[Which]) -> Call[Deleted]:
