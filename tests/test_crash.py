@@ -5,6 +5,7 @@ What the clients were answered is the truth that events are compared with.
 
 import hmac
 import json
+import sys
 import threading
 from base64 import b64decode, b64encode
 from collections import defaultdict
@@ -32,6 +33,7 @@ class Receiver:
         self.port = free_port()
         self.arrived: list[tuple[str, dict[str, Any]]] = []  # webhook-id and body
         self.ids: dict[tuple[str, int], str] = {}  # of sessions, by the client's address and the relay's port
+        self.failures: list[BaseException | None] = []  # of the checks of what arrived
         self._kinds: dict[str, set[str]] = defaultdict(set)
         self._changed = threading.Condition()
 
@@ -56,6 +58,11 @@ class Receiver:
         class Listening(ThreadingHTTPServer):
             request_queue_size = 64  # more than hairpin has in flight
 
+            def handle_error(self, *_: object) -> None:
+                error = sys.exception()
+                if not isinstance(error, ConnectionError):  # who sent it was stopped
+                    receiver.failures.append(error)
+
         with Listening(("127.0.0.1", self.port), Handler) as server:
             serving = threading.Thread(target=server.serve_forever, args=[0.01])
             serving.start()
@@ -69,7 +76,7 @@ class Receiver:
         """An event arrived, signed as Standard Webhooks says."""
         signed = f"{name}.{headers['webhook-timestamp']}.".encode() + body
         digest = hmac.digest(b64decode(SECRET.removeprefix("whsec_")), signed, "sha256")
-        assert headers["webhook-signature"] == f"v1,{b64encode(digest).decode()}"
+        assert headers["webhook-signature"] == f"v1,{b64encode(digest).decode()}", (headers, body)
         event = json.loads(body)
         with self._changed:
             self.arrived.append((name, event))
@@ -215,6 +222,7 @@ def test_neither_an_outage_nor_sigkill_loses_an_event(receiver: Receiver, tmp_pa
     sessions = receiver.sessions()
     assert len(calls) > 100
     assert len(calls) <= len(sessions) <= len(calls) + 2 * CALLERS  # with Allocates that nobody was answered
+    assert receiver.failures == []
     reasons = dict.fromkeys(("refresh", "crash", "shutdown"), 0)
     for call in calls:
         reasons[check(call, sessions[receiver.ids[call.key]])] += 1
