@@ -30,6 +30,7 @@ class Target:
     dtls: Endpoint | None = None
     cramped: Endpoint | None = None  # a second server with two relay ports, and one allocation a user
     redirecting: Endpoint | None = None  # one that sends clients elsewhere
+    tokens: Endpoint | None = None  # one that takes access tokens, where that is not the server itself
     quota: int | None = None  # allocations a user
 
     @property

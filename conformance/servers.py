@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ USER, OTHER = Credentials("user", "secret"), Credentials("other", "word")
 BEYOND_ASCII = Credentials("jörg", "Straße der 17. Größe")
 USERS = (USER, OTHER, BEYOND_ASCII)
 QUOTA = 300
+OAUTH_KEY = b64encode(os.urandom(32)).decode()
 RSA = ("rsa:2048",)
 ECDSA = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 HAIRPIN = Path(sys.executable).with_name("hairpin")
@@ -134,6 +136,8 @@ allow = ["127.0.0.0/8", "::1/128"]
 {compat}
 [auth.static_credentials]
 {users}
+[auth.oauth_keys]
+{keys}
 """
 
 
@@ -143,7 +147,7 @@ def _interface(transport: str, bind: str, more: str = "") -> str:
 
 @contextmanager
 def hairpin(folder: Path) -> Iterator[Target]:
-    """hairpin from this tree: one server with all, one with a single relay port, one that redirects."""
+    """hairpin from this tree: one server with all; with a single relay port; one that redirects; that takes tokens."""
     with ExitStack() as stack:
         place = Place(folder, stack)
         port, tls = free_ports(), free_ports()
@@ -156,6 +160,7 @@ def hairpin(folder: Path) -> Iterator[Target]:
         )
         cramped = _small_hairpin(place, ports="49151-49151")
         redirecting = _small_hairpin(place, turn='alternate = "127.0.0.1:9"', limits="drain = 3600", drains=True)
+        tokens = _small_hairpin(place, turn=f'server_name = "{REALM}"', keys=f'north = "{OAUTH_KEY}"')
         yield Target(
             name="hairpin",
             address=("127.0.0.1", port),
@@ -167,6 +172,7 @@ def hairpin(folder: Path) -> Iterator[Target]:
             dtls=("127.0.0.1", tls),
             cramped=cramped,
             redirecting=redirecting,
+            tokens=tokens,
             quota=QUOTA,
         )
 
@@ -192,7 +198,7 @@ def _small_hairpin(place: Place, *, drains: bool = False, **tables: str) -> Endp
 
 
 def _hairpin(place: Place, port: int, interfaces: str, *, ports: str = "49152-65535", **tables: str) -> Started:
-    """Start one with these interfaces; `tables` has lines for [turn], [limits] and [compat]."""
+    """Start one with these interfaces; `tables` has lines for [turn], [limits], [compat] and the keys of tokens."""
     users = "\n".join(f'"{one.user}" = "{one.password}"' for one in USERS)
     file = place.folder / f"{port}.toml"
     file.write_text(
@@ -206,6 +212,7 @@ def _hairpin(place: Place, port: int, interfaces: str, *, ports: str = "49152-65
             ports=ports,
             quota=QUOTA,
             users=users,
+            keys=tables.get("keys", ""),
         )
     )
     return place.start([HAIRPIN, "serve", "--config", file], ("127.0.0.1", port))

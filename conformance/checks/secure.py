@@ -190,7 +190,7 @@ def wrong_token_is_401(scene: Scene) -> None:
 
 def third_party(scene: Scene) -> Client:
     """A client of a server that takes tokens."""
-    client = scene.client()
+    client = scene.client(server=scene.target.tokens)
     name = client.challenge().get(Code.THIRD_PARTY_AUTHORIZATION)
     if name is None:
         raise NotOfferedError("no THIRD-PARTY-AUTHORIZATION in its 401")
