@@ -22,6 +22,7 @@ from model.reference import SECOND, Answered, Ask, Reference
 TICKET = 0x8030  # RFC 8016
 REALM, SOFTWARE = "hairpin.test", "hairpin/test"
 START = 1000 * SECOND + 7
+WORKERS = 3  # by the ports of CLIENTS: a client that moves, or redeems a token, is mostly another worker's than before
 RELAYS = {4: ("10.9.9.9", "192.0.2.1"), 6: ("2001:db8:1::1", "2001:db8:1::1")}
 LISTENERS = [
     (0, ("192.0.2.1", 3478)),
@@ -95,7 +96,7 @@ def endpoint(address: Address) -> Endpoint:
 def make_table() -> Table:
     """The packet path without sockets."""
     options = Options(realm=REALM, nonce_secret=bytes(range(32)), limiter_seed=1, relays=list(RELAYS.values()))
-    return Table(options, [(kind, Address(*address)) for kind, address in LISTENERS])
+    return Table(options, [(kind, Address(*address)) for kind, address in LISTENERS], WORKERS)
 
 
 def rules_settings() -> Settings:

@@ -25,7 +25,8 @@ from turning import DENIED, OTHER_PEER, OWN_IP, PEER, PEER6, RELAY_IP, SECOND, S
 WAIT = 30 * SECOND  # RFC 6062, 5.2 and 5.3: for a peer to answer, and for a client to bind
 LIFETIME = 600 * SECOND
 CONNECTIONS = 3
-USERS = {1: "alice", 2: "alice", 3: "bob"}  # by flow
+WORKER = 1 << 56  # a flow's worker stands above its slot
+USERS = {1: "alice", WORKER + 1: "alice", 2 * WORKER + 1: "bob"}  # by flow
 CLOSED_PEER = Address(RELAY_IP, 5)  # an address of ours where no relay is
 FARTHER = [PEER, OTHER_PEER, Address(PEER.ip, 4001), Address(OWN_IP, 80), PEER6, DENIED, CLOSED_PEER]
 
@@ -204,12 +205,12 @@ class TcpMachine(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 9),
         user=users,
-        on=st.sampled_from([None] * 6 + [1, 2]),
+        on=st.sampled_from([None] * 6 + [*USERS][:2]),
         stranger=st.sampled_from([False] * 6 + [True]),
     )
     def bind_data(self, which: int, user: str, on: int | None, stranger: bool) -> None:
         """ConnectionBind (RFC 6062, 5.4), on a connection of its own or on one that is another session's control."""
-        self.data += 1
+        self.data = (self.data + WORKER) % (3 * WORKER) + 1  # each on another worker than the one before
         flow = self.data if on is None else on
         ids = {one.id: (owner, peer) for owner, s in self.sessions.items() for peer, one in s.connections.items()}
         asked = sorted(ids)[which % len(ids)] if ids and not stranger else 1 << 31

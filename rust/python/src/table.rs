@@ -11,7 +11,7 @@ use hairpin_proto::mobility::Held;
 use hairpin_proto::nonce::Nonces;
 use hairpin_proto::path::{Arrival, Verdict};
 use hairpin_proto::session::Relay;
-use hairpin_proto::table::{self, Command, Outcome};
+use hairpin_proto::table::{self, Command, Context, Outcome};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -22,31 +22,50 @@ use std::sync::Arc;
 type Datagram = (SocketAddr, SocketAddr, Vec<u8>);
 type Entries = (u64, Vec<Address>, Vec<(String, u64)>, Vec<(u16, Address, u64)>);
 
-/// The same path and the same commands in memory, without sockets, for one worker; `now` is set by hand.
+/// The same path and the same commands in memory, without sockets; `now` is set by hand. A client's port says whose of the
+/// `workers` it is, as the kernel's draw does.
 #[pyclass(module = "hairpin._core")]
 pub struct Table {
     #[pyo3(get, set)]
     now: u64,
-    table: table::Table<()>,
+    context: Arc<Context>,
+    workers: Vec<table::Table<()>>,
     listeners: Vec<(Transport, SocketAddr)>,
-    connections: HashMap<FiveTuple, u32>,
+    connections: HashMap<FiveTuple, (usize, u32)>,
     events: VecDeque<Event>,
     sent: Vec<Datagram>,
     scratch: Vec<u8>,
 }
 
 impl Table {
+    /// The worker of a flow; one that names none has no session in any.
+    fn of(&mut self, flow: Flow) -> &mut table::Table<()> {
+        let last = self.workers.len() - 1;
+        &mut self.workers[flow.worker().min(last)]
+    }
+
+    fn drawn(&self, client: SocketAddr) -> usize {
+        usize::from(client.port()) % self.workers.len()
+    }
+
+    fn forget(&mut self, flow: Flow) {
+        self.connections.retain(|_, place| *place != (flow.worker(), flow.slot()));
+    }
+
     fn post(&mut self, flow: Flow, command: Command<()>, token: u64) {
         let installs = matches!(command, Command::InstallKey(..));
-        let counters = match self.table.apply(flow, command, self.now, &mut self.scratch) {
-            Outcome::Send(slot) => return self.send_scratch(slot),
+        let (now, mut scratch) = (self.now, std::mem::take(&mut self.scratch));
+        let outcome = self.of(flow).apply(flow, command, now, &mut scratch);
+        self.scratch = scratch;
+        let counters = match outcome {
+            Outcome::Send(_) => return self.send_scratch(flow),
             Outcome::Stale if installs => {
                 return self.events.push_back(Event::Closed(flow, "disconnected", Default::default()));
             }
             Outcome::Counters(counters) => Some(counters),
             Outcome::Closed(counters, _, connection) => {
                 if connection.is_some() {
-                    self.connections.retain(|_, slot| *slot != flow.slot());
+                    self.forget(flow);
                 }
                 Some(counters)
             }
@@ -62,7 +81,7 @@ impl Table {
 
     fn relay(&mut self, flow: Flow, relay: (SocketAddr, SocketAddr), deadline: u64, _reserve: bool) -> PyResult<()> {
         let (_, external) = relay;
-        if !self.table.context.index.claim(external, flow) {
+        if !self.context.index.claim(external, flow) {
             return Err(PyOSError::new_err((libc_in_use(), "Address already in use")));
         }
         self.post(flow, Command::OpenRelay(Relay { external, deadline, socket: () }), 0);
@@ -70,75 +89,78 @@ impl Table {
     }
 
     fn let_move(&mut self, flow: Flow, to: Flow) {
-        self.table.hand_over(flow, to);
-        let Some(session) = self.table.depart(flow) else { return };
+        self.of(flow).hand_over(flow, to);
+        let Some(session) = self.of(flow).depart(flow) else { return };
         if session.connection.is_some() {
-            self.connections.retain(|_, slot| *slot != flow.slot());
+            self.forget(flow);
         }
-        let Some(slot) = self.table.slot(to) else {
-            self.table.lose(to, session);
+        let table = self.of(to);
+        let Some(slot) = table.slot(to) else {
+            table.lose(to, session);
             return;
         };
-        for packet in self.table.arrive(slot, session) {
+        for packet in table.arrive(slot, session) {
             match packet {
                 Held::Client(arrival, bytes) => self.judge(&arrival, &bytes),
-                Held::Inside(from, payload) => self.to_client(slot, from, &payload),
+                Held::Inside(from, payload) => self.to_client(to, from, &payload),
             }
         }
     }
 
     fn listener(&mut self, flow: Flow, _: SocketAddr, external: SocketAddr, lease: (u64, usize)) -> PyResult<()> {
-        if !self.table.context.index.claim(external, flow) {
+        if !self.context.index.claim(external, flow) {
             return Err(PyOSError::new_err((libc_in_use(), "Address already in use")));
         }
-        self.table.listen(flow, Relay { external, deadline: lease.0, socket: () });
+        self.of(flow).listen(flow, Relay { external, deadline: lease.0, socket: () });
         Ok(())
     }
 
     /// There is nobody to connect to: whoever may be reached is there. A client that is joined to one is gone.
     fn tell(&mut self, flow: Flow, command: PeerCommand) {
-        let Some(slot) = self.table.slot(flow) else { return };
+        let now = self.now;
+        let table = self.of(flow);
+        let Some(slot) = table.slot(flow) else { return };
         match command {
             PeerCommand::Connect(peer, reach) => {
-                let relay = self
-                    .table
-                    .session(slot)
-                    .and_then(|session| session.live_tcp_relay(Family::of(peer.ip()), self.now));
-                let there = relay.is_some() && self.table.destination(reach, peer).is_ok();
+                let session = table.session(slot);
+                let relay = session.and_then(|session| session.live_tcp_relay(Family::of(peer.ip()), now));
+                let there = relay.is_some() && table.destination(reach, peer).is_ok();
                 let change = if there { Change::Connected } else { Change::Failed };
                 self.events.push_back(Event::Peer(flow, peer, change));
             }
             PeerCommand::Join(answer, ..) => {
                 self.scratch = answer.into();
-                self.send_scratch(slot);
-                self.connections.retain(|_, connected| *connected != slot);
-                self.table.remove(slot);
+                self.send_scratch(flow);
+                self.forget(flow);
+                self.of(flow).remove(slot);
             }
             _ => {}
         }
     }
 
     fn ask_totals(&mut self, token: u64) {
-        self.events.push_back(Event::Totals(Box::new(Totals {
-            token,
-            worker: 0,
-            sessions: self.table.totals(),
-            strangers: self.table.strangers,
-            drops: self.table.drops.iter().collect(),
-        })));
+        self.events.extend(self.workers.iter().enumerate().map(|(worker, table)| {
+            Event::Totals(Box::new(Totals {
+                token,
+                worker,
+                sessions: table.totals(),
+                strangers: table.strangers,
+                drops: table.drops.iter().collect(),
+            }))
+        }));
     }
 
     /// Nobody is to be woken: every command is carried out at once.
     fn set_held(&mut self, _held: bool) {}
 
     fn nonces(&self) -> &Nonces {
-        &self.table.context.nonces
+        &self.context.nonces
     }
 
     fn change_rates(&mut self, source: u32, session: u32, user: u32) {
-        self.table.context.sources.set_rate(source);
-        self.table.context.users.set_rate(user);
-        self.table.set_session_rate(session);
+        self.context.sources.set_rate(source);
+        self.context.users.set_rate(user);
+        self.workers.iter_mut().for_each(|table| table.set_session_rate(session));
     }
 
     fn events(&mut self, limit: usize) -> Vec<Event> {
@@ -146,55 +168,58 @@ impl Table {
     }
 
     fn judge(&mut self, arrival: &Arrival, data: &[u8]) {
-        match self.table.from_client(arrival, data, self.now, &mut self.scratch) {
+        let worker = self.drawn(arrival.five_tuple.client);
+        let table = &mut self.workers[worker];
+        match table.from_client(arrival, data, self.now, &mut self.scratch) {
             Verdict::Drop => {}
             Verdict::Answer => {
-                self.table.book(arrival.slot).client.send(self.scratch.len());
+                table.book(arrival.slot).client.send(self.scratch.len());
                 self.sent.push((arrival.five_tuple.local, arrival.five_tuple.client, self.scratch.clone()));
             }
             Verdict::AnswerFrom(listener, client) => {
                 let Some((_, from)) = self.listeners.get(usize::from(listener)) else { return };
-                self.table.book(arrival.slot).client.send(self.scratch.len());
+                table.book(arrival.slot).client.send(self.scratch.len());
                 self.sent.push((*from, client, self.scratch.clone()));
             }
             Verdict::Peer(slot, sent) => {
                 let family = Family::of(sent.peer.ip());
-                let relay = self.table.session(slot).and_then(|session| session.relays.get(family));
+                let relay = table.session(slot).and_then(|session| session.relays.get(family));
                 if let Some(relay) = relay {
                     self.sent.push((relay.external, sent.peer, data[sent.payload].to_vec()));
                 }
             }
-            Verdict::Inside(flow, from, payload) => {
-                if let Some(slot) = self.table.slot(flow) {
-                    self.to_client(slot, from, &data[payload]);
-                }
-            }
+            Verdict::Inside(flow, from, payload) => self.to_client(flow, from, &data[payload]),
             Verdict::Hold(slot) => {
-                let first = self.table.hold(slot, Held::Client(*arrival, data.into()));
+                let first = table.hold(slot, Held::Client(*arrival, data.into()));
                 self.events.extend(first.map(|flow| Event::Moving(flow, false)));
             }
             Verdict::Ask(ask) => self.events.push_back(Event::Request(ask)),
         }
     }
 
-    fn to_client(&mut self, slot: u32, from: SocketAddr, payload: &[u8]) {
-        let Some(framing) = self.table.from_peer(slot, from, payload.len(), self.now) else { return };
-        let Some(session) = self.table.session(slot) else { return };
+    fn to_client(&mut self, flow: Flow, from: SocketAddr, payload: &[u8]) {
+        let now = self.now;
+        let table = self.of(flow);
+        let Some(slot) = table.slot(flow) else { return };
+        let Some(framing) = table.from_peer(slot, from, payload.len(), now) else { return };
+        let Some(session) = table.session(slot) else { return };
         let transport = session.transport();
         let tuple = session.five_tuple;
         let Some(head) = framing.head(payload.len(), transport, [0; 12]) else {
-            return self.table.drops.count(Reason::TooLarge);
+            return table.drops.count(Reason::TooLarge);
         };
         let bytes = [head.bytes(), payload, &[0; 3][..head.padding]].concat();
-        self.table.book(Some(slot)).client.send(bytes.len());
+        table.book(Some(slot)).client.send(bytes.len());
         self.sent.push((tuple.local, tuple.client, bytes));
     }
 
-    fn send_scratch(&mut self, slot: u32) {
-        if let Some(tuple) = self.table.session(slot).map(|session| session.five_tuple) {
-            self.table.book(Some(slot)).client.send(self.scratch.len());
-            self.sent.push((tuple.local, tuple.client, self.scratch.clone()));
-        }
+    fn send_scratch(&mut self, flow: Flow) {
+        let size = self.scratch.len();
+        let table = self.of(flow);
+        let Some(slot) = table.slot(flow) else { return };
+        let Some(tuple) = table.session(slot).map(|session| session.five_tuple) else { return };
+        table.book(Some(slot)).client.send(size);
+        self.sent.push((tuple.local, tuple.client, self.scratch.clone()));
     }
 
     fn arrival(&mut self, listener: usize, client: SocketAddr) -> PyResult<Arrival> {
@@ -202,7 +227,7 @@ impl Table {
         let (transport, local) = *place;
         let five_tuple = FiveTuple { listener: listener as u16, client, local };
         let slot = match transport {
-            Transport::Udp => self.table.find(&five_tuple),
+            Transport::Udp => self.workers[self.drawn(client)].find(&five_tuple),
             Transport::Tcp => Some(self.connection(five_tuple)?),
         };
         Ok(Arrival { five_tuple, transport, slot })
@@ -210,14 +235,14 @@ impl Table {
 
     /// A TCP client is connected from its first frame on.
     fn connection(&mut self, five_tuple: FiveTuple) -> PyResult<u32> {
-        if let Some(slot) = self.connections.get(&five_tuple) {
+        if let Some((_, slot)) = self.connections.get(&five_tuple) {
             return Ok(*slot);
         }
-        let slot = self
-            .table
+        let worker = self.drawn(five_tuple.client);
+        let slot = self.workers[worker]
             .insert(five_tuple, Some(Connection::Stream(0)))
             .ok_or_else(|| PyValueError::new_err("no slot left"))?;
-        self.connections.insert(five_tuple, slot);
+        self.connections.insert(five_tuple, (worker, slot));
         Ok(slot)
     }
 
@@ -234,13 +259,16 @@ fn libc_in_use() -> i32 {
 
 commands!(Table {
     #[new]
-    fn new(options: &Options, listeners: Vec<(u8, Address)>) -> PyResult<Self> {
+    #[pyo3(signature = (options, listeners, workers = 1))]
+    fn new(options: &Options, listeners: Vec<(u8, Address)>, workers: u8) -> PyResult<Self> {
         let addresses = listeners.iter().map(|(number, address)| Ok((transport(*number)?, address.0)));
         let listeners = addresses.collect::<PyResult<Vec<_>>>()?;
         let bound: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
+        let context = Arc::new(options.context(&bound));
         Ok(Self {
             now: 0,
-            table: table::Table::new(Arc::new(options.context(&bound)), 0),
+            workers: (0..workers.max(1)).map(|worker| table::Table::new(Arc::clone(&context), worker)).collect(),
+            context,
             listeners,
             connections: HashMap::new(),
             events: VecDeque::new(),
@@ -270,9 +298,8 @@ commands!(Table {
         source: &Address,
         data: &[u8],
     ) -> Vec<(Address, Address, Py<PyBytes>)> {
-        let slot = self.table.context.index.owner(relay.0).and_then(|flow| self.table.slot(flow));
-        if let Some(slot) = slot {
-            self.to_client(slot, source.0, data);
+        if let Some(flow) = self.context.index.owner(relay.0) {
+            self.to_client(flow, source.0, data);
         }
         self.take_sent(py)
     }
@@ -284,18 +311,19 @@ commands!(Table {
 
     /// Live entries: flow, relays, permissions (IP, deadline) and channels (number, peer, deadline).
     fn entries(&self) -> Vec<Entries> {
-        let live = |(slot, session): (u32, &hairpin_proto::session::Session<()>)| {
+        let live = |(flow, session): (Flow, &hairpin_proto::session::Session<()>)| {
             let (permissions, channels) = session.entries();
             let relays = session.relays.iter().chain(session.tcp_relays.iter()).filter(|relay| self.now < relay.deadline);
             let permissions = permissions.iter().filter(|permission| self.now < permission.deadline);
             let channels = channels.iter().filter(|channel| self.now < channel.deadline);
             (
-                self.table.flow(slot).number(),
+                flow.number(),
                 relays.map(|relay| relay.external.into()).collect(),
                 permissions.map(|permission| (permission.ip.to_string(), permission.deadline)).collect(),
                 channels.map(|channel| (channel.number, channel.peer.into(), channel.deadline)).collect(),
             )
         };
-        self.table.iter().map(live).collect()
+        let sessions = self.workers.iter().flat_map(|table| table.iter().map(|(slot, session)| (table.flow(slot), session)));
+        sessions.map(live).collect()
     }
 });
