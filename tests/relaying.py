@@ -63,6 +63,7 @@ class Control(Client):
     def data(self, number: int, behind: bytes = b"", tls: ssl.SSLContext | None = None) -> "Data":
         """A new connection to the same server that is bound to a peer, with bytes right behind the request."""
         made = Data(self.server, self.user, self.password, tcp=True, tls=tls)
+        made.realm, made.nonce, made.key = self.realm, self.nonce, self.key
         try:
             made.bind_data(number, behind)
         except BaseException:
@@ -81,7 +82,7 @@ class Data(Client):
     """A data connection, once it is bound."""
 
     def bind_data(self, number: int, behind: bytes = b"") -> None:
-        """ConnectionBind, whose realm and nonce a refused one has brought."""
+        """ConnectionBind, with realm and nonce of the control connection, or those that a refused one has brought."""
         if self.key is None:
             self.learn(self.exchange(self.sign(CONNECTION_BIND, [])))
         message = self.sign(CONNECTION_BIND, [(CONNECTION_ID, struct.pack("!I", number))])

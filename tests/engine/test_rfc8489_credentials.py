@@ -101,6 +101,25 @@ def test_rfc8489_9_2_4_a_nonce_that_is_no_longer_valid_is_438(algorithm: int | N
     assert caller.allocate() == 0
 
 
+@pytest.mark.parametrize(
+    ("by", "ip", "port", "error"),
+    [
+        ("tcp to tcp", "198.51.0.1", 1001, 0),
+        ("tcp to tcp", "198.51.0.2", 1000, 438),
+        ("tcp to udp", "198.51.0.1", 1000, 438),
+        ("udp to udp", "198.51.0.1", 1001, 438),
+        ("udp to tcp", "198.51.0.1", 1000, 438),
+    ],
+)
+def test_whose_a_nonce_is(by: str, ip: str, port: int, error: int) -> None:
+    """A UDP client's IP address and port, which its datagrams could forge; over TCP every connection from the IP."""
+    first, second = by.split(" to ")
+    world = World()
+    caller, other = Caller(world, tcp=first == "tcp"), Caller(world, tcp=second == "tcp")
+    other.nonce, other.address = caller.nonce, (ip, port)
+    assert other.allocate() == error
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_rfc8489_9_2_4_another_realm_is_401(algorithm: int | None) -> None:
     """The user is none of that realm."""

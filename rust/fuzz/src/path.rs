@@ -178,10 +178,9 @@ impl World {
     }
 
     fn request(&mut self, client: usize, method: u16, seal: Seal) {
-        let address = arrival(client, None).five_tuple.client;
         let nonce = match seal {
             Seal::ForgedNonce => [b'A'; nonce::SIZE],
-            _ => self.nonce(address),
+            _ => self.table.context.nonces.mint(arrival(client, None).proves(), self.now),
         };
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes, method, Kind::Request, &[2; 12]);
@@ -198,10 +197,6 @@ impl World {
             _ => Fate::Asked(known),
         };
         assert_eq!(fate, expected);
-    }
-
-    fn nonce(&self, client: SocketAddr) -> [u8; nonce::SIZE] {
-        self.table.context.nonces.mint(client, self.now)
     }
 
     fn from_peer(&mut self, client: usize, peer: SocketAddr, length: usize) {

@@ -43,7 +43,7 @@ impl<S> Table<S> {
             Refusal::Unauthenticated => (401, "Unauthenticated"),
             Refusal::StaleNonce => (438, "Stale Nonce"),
         };
-        let nonce = self.context.nonces.mint(at.five_tuple.client, now);
+        let nonce = self.context.nonces.mint(at.proves(), now);
         let third_party = self.context.third_party.as_deref();
         let fresh = [
             (code::REALM, Value::Text(&self.context.realm)),

@@ -41,6 +41,19 @@ pub struct Arrival {
     pub slot: Option<u32>,
 }
 
+impl Arrival {
+    /// Whom a nonce is for. TCP's handshake has proved who is there, so a nonce is good on each connection of that IP address:
+    /// a data connection (RFC 6062, section 5.4) and a client that has moved (RFC 8016) show the one that they have.
+    #[must_use]
+    pub fn proves(&self) -> SocketAddr {
+        let client = self.five_tuple.client;
+        match self.transport {
+            Transport::Udp => client,
+            Transport::Tcp => SocketAddr::new(client.ip(), 0),
+        }
+    }
+}
+
 /// What is to be done with a packet from a client.
 pub enum Verdict {
     /// Nothing; it is counted.
@@ -283,7 +296,7 @@ impl<S> Table<S> {
         let known = at.slot.and_then(|slot| self.session(slot)).and_then(|session| session.credentials.as_ref());
         let own = known.filter(|credentials| claim.is_of(credentials));
         let proved = own.map(|credentials| message.verify(&credentials.key));
-        let stale = !self.context.nonces.fresh(claim.nonce, at.five_tuple.client, now);
+        let stale = !self.context.nonces.fresh(claim.nonce, at.proves(), now);
         match proved {
             // Its answer is its own matter: what strangers at the same address do must not touch it.
             Some(true) if stale => {
