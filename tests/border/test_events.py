@@ -3,6 +3,7 @@
 import http.client
 import json
 from contextlib import ExitStack, closing
+from typing import Any
 
 from running import LOOPBACK, Running, configuration, running
 
@@ -25,13 +26,12 @@ class Listener:
         """Go away."""
         self.connection.close()
 
-    def next(self) -> dict[str, object]:
-        """The next event that is not of what a session has used."""
+    def next(self) -> dict[str, Any]:
+        """The next event."""
         while line := self.response.readline():
             if line.startswith(b"data: "):
-                event: dict[str, object] = json.loads(line[6:])
-                if event["kind"] != "usage":
-                    return event
+                event: dict[str, Any] = json.loads(line[6:])
+                return event
         raise AssertionError("the stream has ended")
 
 
@@ -52,7 +52,9 @@ def test_what_a_client_does_is_told_live_and_kept() -> None:
                 for event in told
             ]
             assert server.ask("DELETE", "/session", id=identity) == (200, {"deleted": 1})
-        assert (closed := listener.next())["reason"] == "deleted"
+        usage, closed = listener.next(), listener.next()
+        assert (usage["kind"], usage["reason"], usage["client"]["received_pkts"] >= 4) == ("usage", "deleted", True)
+        assert (closed["kind"], closed["reason"]) == ("closed", "deleted")
         status, life = server.ask("GET", "/session/events", id=identity)
         assert (status, life["ended"], life["events"][-1]["reason"]) == (200, True, closed["reason"])
         assert life["statistics"]["received_pkts"] >= 4
@@ -67,6 +69,6 @@ def test_a_stop_tells_the_last_events_and_ends_the_stream() -> None:
         client = server.client()
         server.wait(server.server.__aexit__(None, None, None))
         for listener in listeners:
-            assert listener.next()["kind"] == "allocated"
+            assert [listener.next()["kind"] for _ in range(2)] == ["allocated", "usage"]
             assert (listener.next()["reason"], listener.response.read()) == ("shutdown", b"\n")
         client.__exit__()

@@ -22,13 +22,6 @@ class Life:
     forgotten: int = 0
     messages: list[Message] = field(default_factory=list)
 
-    def note(self, message: Message) -> None:
-        """Keep one message more."""
-        if len(self.messages) >= KEPT:
-            del self.messages[1]
-            self.forgotten += 1
-        self.messages.append(message)
-
 
 class Lives:
     """All of them by the ids of their sessions. It is told by an `Observer`, of the sessions themselves."""
@@ -44,14 +37,18 @@ class Lives:
 
     def note(self, notify: Notify, at: float) -> None:
         """Something happened to a session at `at` (Unix seconds)."""
-        if notify.kind == "usage":  # no message of its client, and there may be one a minute
+        kind, session = notify.kind, notify.session
+        if kind == "usage":  # no message of its client, and there may be one a minute
             return
-        session = notify.session
         life = self._living.get(session.id)
         if life is None:
             life = self._living[session.id] = Life(session)
-        life.note((at, notify.kind, notify.data))
-        if notify.kind == "closed":
+        messages = life.messages
+        if len(messages) >= KEPT:
+            del messages[1]
+            life.forgotten += 1
+        messages.append((at, kind, notify.data))
+        if kind == "closed":
             self._end(life)
 
     def count(self, notify: Notify, counters: Counters, at: float) -> None:  # noqa: ARG002  as observers are told

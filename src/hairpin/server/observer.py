@@ -19,6 +19,7 @@ class Observer:
     """Listens to an engine. Those in its lists are told in their order, with the time in Unix seconds.
 
     `on_notify` is told first, of the session itself; `on_event` of a copy, for those who keep what they are told.
+    What a session has used is put together only where there are some of these, or somebody `listens` live.
     Nobody is told of the server's own sessions, in which it tries its front door.
     """
 
@@ -26,6 +27,7 @@ class Observer:
     wall: Callable[[], float]
     clock: Callable[[], int]
     own: str | None = None  # the user name of the server itself
+    listens: Callable[[], bool] = lambda: False
     on_notify: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_event: list[Callable[[Notify, float], None]] = field(default_factory=list)
     on_ended: list[Callable[[Notify, Counters, float], None]] = field(default_factory=list)
@@ -49,7 +51,8 @@ class Observer:
 
     def usage(self, session: SessionView, counters: Counters) -> None:
         """A session that lives has used so much."""
-        self._tell(self.used(session, counters))
+        if self._is_used():
+            self._tell(self.used(session, counters))
 
     def used(self, session: SessionView, counters: Counters, reason: str | None = None) -> Notify:
         """What a session has used until now, or in all where there is a reason why it ended."""
@@ -60,9 +63,9 @@ class Observer:
         """What it has used, then its end; one summary line for each session."""
         if notify.session.internal:
             return
-        if self.on_notify or self.on_event:
+        if self._is_used():
             self._tell(self.used(notify.session, counters, str(dict(notify.data)["reason"])))
-            self._tell(notify)
+        self._tell(notify)
         for tell in self.on_ended:
             tell(notify, counters, self.wall())
         if not self.log.speaks("info"):
@@ -111,6 +114,9 @@ class Observer:
             method=Method(refused.method).name.lower(),
             error=refused.code,
         )
+
+    def _is_used(self) -> bool:
+        return bool(self.on_event) or self.listens()
 
     def _tell(self, notify: Notify) -> None:
         at = self.wall()

@@ -248,7 +248,9 @@ class Server:
         self.engine.on_late = self._look
         self.lives, self.feed = Lives(), Feed(self.run_id, body)
         self.refusals, self.kernel = Refusals(), Kernel()
-        self.observer = Observer(self.log, self.wall, self.clock, self.identity.username)
+        self.observer = Observer(
+            self.log, self.wall, self.clock, self.identity.username, lambda: bool(self.feed.listeners)
+        )
         self.observer.on_notify += [self.lives.note, self.feed.publish]
         self.observer.on_ended.append(self.lives.count)
         self.observer.on_refused.append(self.refusals.hear)
