@@ -111,17 +111,22 @@ def returns(
 ) -> None:
     """Have all these runs at once, and see that none loses a message."""
     runs = {options: start(uclient, server, *fixed, *options) for options in runs_of}
-    for options in runs:
-        output = end(runs[options])
-        for _ in range(REDRAWS):
-            if runs[options].returncode and BAD_DRAWS.search(output):
-                runs[options] = start(uclient, server, *fixed, *options)
-                output = end(runs[options])
-        sent = str((max(clients, 2) if "-y" in (*fixed, *options) else clients) * MESSAGES)
-        totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
-        assert runs[options].returncode == 0, output
-        assert totals[-1:] == [(sent, sent)], output
-        assert "Total lost packets 0 (0.000000%), total send dropped 0 (0.000000%)" in output, output
+    try:
+        for options in runs:
+            output = end(runs[options])
+            for _ in range(REDRAWS):
+                if runs[options].returncode and BAD_DRAWS.search(output):
+                    runs[options] = start(uclient, server, *fixed, *options)
+                    output = end(runs[options])
+            sent = str((max(clients, 2) if "-y" in (*fixed, *options) else clients) * MESSAGES)
+            totals = re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=(\d+)$", output, re.MULTILINE)
+            assert runs[options].returncode == 0, output
+            assert totals[-1:] == [(sent, sent)], output
+            assert "Total lost packets 0 (0.000000%), total send dropped 0 (0.000000%)" in output, output
+    finally:
+        for run in runs.values():
+            run.kill()
+            run.communicate()
 
 
 @pytest.mark.parametrize("clients", [1, 20])
