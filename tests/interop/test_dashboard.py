@@ -133,7 +133,7 @@ def picture(tmp_path: Path) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         for scheme, width, size in LOOKS:
-            page.emulate_media(color_scheme=scheme)
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # no color on its way to another
             page.set_viewport_size(size)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             file = tmp_path / f"{name}-{scheme}-{width}.png"
