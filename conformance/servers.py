@@ -147,7 +147,7 @@ def _interface(transport: str, bind: str, more: str = "") -> str:
 
 @contextmanager
 def hairpin(folder: Path) -> Iterator[Target]:
-    """hairpin from this tree: one server with all; with a single relay port; one that redirects; that takes tokens."""
+    """hairpin from this tree: one with all, one with a single relay port, one that redirects, one that takes tokens."""
     with ExitStack() as stack:
         place = Place(folder, stack)
         port, tls = free_ports(), free_ports()

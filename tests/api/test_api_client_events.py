@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from itertools import islice
 
 import pytest
 
@@ -198,6 +197,6 @@ def test_refusals(view):
         (one,) = api.refusals("alice")
         assert of_address.username == "bob"
         assert (one.method, one.error, one.reason, one.detail) == ("allocate", 401, "expired", "expired 312 s ago")
-        assert list(islice(api.refusals("nobody"), 1)) == []
+        assert api.refusals("nobody") == ()
         with pytest.raises(QueryError):
             api.refusals(address="nowhere")

@@ -38,7 +38,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// The worker of a flow; one that names none has no session in any.
+    /// The worker of a flow; a number beyond the last one's is taken for its.
     fn of(&mut self, flow: Flow) -> &mut table::Table<()> {
         let last = self.workers.len() - 1;
         &mut self.workers[flow.worker().min(last)]

@@ -1,6 +1,7 @@
 """What happens to sessions, kept for those who listen: one ring for all, in which each of them has a place.
 
-A listener that is too slow loses the oldest events, and is told how many. While nobody listens events are counted only.
+A listener that is too slow loses the oldest events, and is told how many. While nobody listens events are counted only,
+and what a session has used, which nobody puts together then, not even that.
 """
 
 import asyncio

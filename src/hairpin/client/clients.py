@@ -138,20 +138,22 @@ class Client(Api):
         with _in_plain_words(self.url, SILENCE), self._http.stream(**_listening(after, self._timeout)) as response:
             self._hear(response)
             if response.status_code != OK:
-                raise problem(response.status_code, self._collect(response))
+                raise problem(response.status_code, self._collect(response, _Body(self.url, self._timeout)))
             for told in httpx2.EventSource(response):
-                yield from news(told, self.url)
+                if one := news(told, self.url):
+                    yield one
 
     def _ask(self, call: Call[ANSWER]) -> ANSWER:
+        body = _Body(self.url, self._timeout)
         with (
             _in_plain_words(self.url, self._timeout),
             self._http.stream(call.method, call.path, params=dict(call.query), json=call.body) as response,
         ):
             self._hear(response)
-            return self._read(call, response.status_code, self._collect(response))
+            collected = self._collect(response, body)
+        return self._read(call, response.status_code, collected)
 
-    def _collect(self, response: httpx2.Response) -> bytes:
-        body = _Body(self.url, self._timeout)
+    def _collect(self, response: httpx2.Response, body: "_Body") -> bytes:
         for chunk in response.iter_raw():
             body.add(chunk)
         return bytes(body.collected)
@@ -196,19 +198,20 @@ class AsyncClient(Api):
             async with self._http.stream(**_listening(after, self._timeout)) as response:
                 self._hear(response)
                 if response.status_code != OK:
-                    raise problem(response.status_code, await self._collect(response))
+                    raise problem(response.status_code, await self._collect(response, _Body(self.url, self._timeout)))
                 async for told in httpx2.EventSource(response):
-                    for one in news(told, self.url):
+                    if one := news(told, self.url):
                         yield one
 
     async def _ask(self, call: Call[ANSWER]) -> ANSWER:
+        body = _Body(self.url, self._timeout)
         with _in_plain_words(self.url, self._timeout):
             async with self._http.stream(call.method, call.path, params=dict(call.query), json=call.body) as response:
                 self._hear(response)
-                return self._read(call, response.status_code, await self._collect(response))
+                collected = await self._collect(response, body)
+        return self._read(call, response.status_code, collected)
 
-    async def _collect(self, response: httpx2.Response) -> bytes:
-        body = _Body(self.url, self._timeout)
+    async def _collect(self, response: httpx2.Response, body: "_Body") -> bytes:
         async for chunk in response.aiter_raw():
             body.add(chunk)
         return bytes(body.collected)

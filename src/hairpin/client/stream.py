@@ -1,6 +1,5 @@
 """What `events()` gives: GET /events, an event at a time."""
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import httpx2
@@ -41,18 +40,18 @@ class Missed(Answer):
 
 
 News: TypeAlias = Event | Missed
+_BODY = TypeAdapter(dict[str, Any])
 
 
-def news(told: httpx2.ServerSentEvent, url: str) -> Iterator[News]:
-    """What a piece of the stream says; nothing for one that only names its place."""
+def news(told: httpx2.ServerSentEvent, url: str) -> News | None:
+    """What a piece of the stream says; None for one that only names its place."""
     if not told.data:
-        return
+        return None
     try:
-        yield Missed.model_validate_json(told.data) if told.event == "missed" else _event(told)
+        return Missed.model_validate_json(told.data) if told.event == "missed" else _event(told)
     except ValueError:
         raise AnswerError(f"What {url} tells of its sessions is nothing that this client understands.") from None
 
 
 def _event(told: httpx2.ServerSentEvent) -> Event:
-    body = TypeAdapter(dict[str, Any]).validate_json(told.data)
-    return Event.model_validate({**body, "event_id": told.id})
+    return Event.model_validate({**_BODY.validate_json(told.data), "event_id": told.id})

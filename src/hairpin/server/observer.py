@@ -51,7 +51,7 @@ class Observer:
 
     def usage(self, session: SessionView, counters: Counters) -> None:
         """A session that lives has used so much."""
-        if self._is_used():
+        if self._usage_is_told():
             self._tell(self.used(session, counters))
 
     def used(self, session: SessionView, counters: Counters, reason: str | None = None) -> Notify:
@@ -63,7 +63,7 @@ class Observer:
         """What it has used, then its end; one summary line for each session."""
         if notify.session.internal:
             return
-        if self._is_used():
+        if self._usage_is_told():
             self._tell(self.used(notify.session, counters, str(dict(notify.data)["reason"])))
         self._tell(notify)
         for tell in self.on_ended:
@@ -115,7 +115,7 @@ class Observer:
             error=refused.code,
         )
 
-    def _is_used(self) -> bool:
+    def _usage_is_told(self) -> bool:
         return bool(self.on_event) or self.listens()
 
     def _tell(self, notify: Notify) -> None:
