@@ -400,7 +400,7 @@ def test_by_keyboard(browser: Browser, server: Running) -> None:
         expect(page.locator("#ask")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.locator("#ask")).to_be_hidden()
-        page.wait_for_function("document.activeElement.dataset.key?.startsWith('kill')")
+        expect(page.locator("[data-key^=kill]")).to_be_focused()
         page.keyboard.press("Enter")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
