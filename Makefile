@@ -20,7 +20,7 @@ run: build ## build, and serve on 127.0.0.1:3478 with a made-up user
 
 test: build .venv/.docs check ## everything that must hold: the checks, Rust's tests, Python's, and real clients against the real server
 	$(RUST) cargo test --quiet --workspace --exclude hairpin-python
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: build ## style, types, layers, and the border's stub against the built module
 	$(BIN)/ruff check

@@ -1,6 +1,7 @@
 """What all tests share: Hypothesis's profile, and the real server with one worker and with two."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci")
+# pytest-xdist's processes ignore Ctrl-C, and what a test starts there would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=[1, 2], ids=["one-worker", "two-workers"])

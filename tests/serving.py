@@ -24,7 +24,8 @@ from certificates import loopback
 HAIRPIN = Path(sys.executable).with_name("hairpin")
 USER, PASSWORD, REALM = "user", "secret", "hairpin.test"
 # Below the ephemeral ports and far from the relay's, so that nobody is given one between the look and the bind.
-PORTS = count(20000 + os.getpid() % 97 * 100)
+# Processes whose ids are neighbours have 700 each to themselves.
+PORTS = count(20000 + os.getpid() % 17 * 700)
 
 SETTINGS = """
 [turn]

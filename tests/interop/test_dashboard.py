@@ -428,11 +428,11 @@ def test_the_browser_test_passes(browser: Browser, picture: Callable[[Page, str]
 
 def test_the_browser_test_fails(browser: Browser, picture: Callable[[Page, str], None]) -> None:
     """Where clients are told a port that nobody serves, or no port is left, it says so, and what to do about it."""
-    nowhere = f"127.0.0.1:{free_port()}"
+    nowhere, only = f"127.0.0.1:{free_port()}", free_port()
     interfaces = [interface("udp", "127.0.0.1:0"), interface("tcp", "127.0.0.1:0", external=nowhere)]
     turn = {"realm": "hairpin.test", "interfaces": interfaces}
     with (
-        running(settings(turn=turn, relay={"ports": "50000-50000"})) as server,
+        running(settings(turn=turn, relay={"ports": f"{only}-{only}"})) as server,
         opened(browser, server, "#/test") as page,
     ):
         page.locator("#start").click()
