@@ -361,6 +361,28 @@ async def test_what_comes_behind_one_who_is_turned_away_is_not_asked_about() -> 
     assert len(policy.asked) == 1
 
 
+async def test_over_tcp_what_comes_behind_one_who_is_turned_away_is_answered() -> None:
+    """Its connection goes on, and no copy comes over one: each request has its answer (RFC 8489, section 6.3.1)."""
+    policy = Later()
+    world = asking(policy)
+    caller = Caller(world, tcp=True)
+    for message in (
+        caller.sign(codec.ALLOCATE, ALLOCATE),
+        caller.sign(codec.REFRESH, []),
+        caller.sign(codec.ALLOCATE, ALLOCATE),
+    ):
+        caller.raw(message)
+        world.drain()
+    await world.settle()
+    policy.asked[0].set_result(False)
+    await world.settle()
+    assert world.codes() == [(codec.ALLOCATE, 403), (codec.REFRESH, 437)]
+    policy.asked[1].set_result(True)
+    await world.settle()
+    assert world.codes() == [(codec.ALLOCATE, 0)]
+    assert len(world.rules.sessions) == 1
+
+
 async def test_the_end_gives_up_what_waits() -> None:
     """A stop waits for no policy."""
     policy = Later()

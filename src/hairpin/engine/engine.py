@@ -19,7 +19,7 @@ from hairpin.engine.rulings import Rulings
 from hairpin.engine.tally import Tally
 from hairpin.engine.waiting import Waiting
 from hairpin.policy.grants import Grants, is_a_test
-from hairpin.stun import Address, Counters, Method, Request, Totals
+from hairpin.stun import Address, Counters, Method, Request, Totals, Transport
 from hairpin.turn import effects as turn
 from hairpin.turn.grant import Grant, Identity, Ruling
 from hairpin.turn.server import Server
@@ -40,6 +40,7 @@ Next: TypeAlias = Callable[[Request, WORD, int], None]
 BATCH = 64  # events whose commands wake a worker once
 ROUNDS = 2  # batches between two looks at the loop
 UNAUTHENTICATED = 401  # RFC 8489, section 9.2.4
+UDP = int(Transport.UDP)
 OPENING = (turn.OpenRelay, turn.Listen)
 # Another port would fare no better: no descriptors, no memory, or the address is not this machine's.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
@@ -220,7 +221,7 @@ class Engine:
         now = self.clock()  # time has passed
         behind = self._waiting.end(request.flow)
         self._safely(go_on, request, word, now)
-        if not (self._at(request.flow) or self._waiting.at(request.flow)):
+        if request.transport == UDP and not (self._at(request.flow) or self._waiting.at(request.flow)):
             behind = []  # the flow is closed: the client's next copy comes on a new one
         for late in behind:  # where the first one waits again they line up behind it again
             self._safely(self._request, late, now)
