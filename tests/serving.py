@@ -24,8 +24,8 @@ from certificates import loopback
 HAIRPIN = Path(sys.executable).with_name("hairpin")
 USER, PASSWORD, REALM = "user", "secret", "hairpin.test"
 # Below the ephemeral ports and far from the relay's, so that nobody is given one between the look and the bind.
-# Processes whose ids are neighbours have 700 each to themselves.
-PORTS = count(20000 + os.getpid() % 17 * 700)
+# Of two that share a run (pytest-xdist) each has 5,000 to itself.
+PORTS = count(20000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2 * 6000 + os.getpid() % 10 * 100)
 
 SETTINGS = """
 [turn]

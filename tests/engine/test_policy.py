@@ -347,7 +347,7 @@ async def test_more_than_a_flow_may_have_waiting_is_dropped() -> None:
 
 
 async def test_what_comes_behind_one_who_is_turned_away_is_not_asked_about() -> None:
-    """Its flow is closed, and nobody would hear the answer."""
+    """Over UDP its flow is closed, and nobody would hear the answer."""
     policy = Later()
     world = asking(policy)
     caller = Caller(world)
@@ -381,6 +381,28 @@ async def test_over_tcp_what_comes_behind_one_who_is_turned_away_is_answered() -
     await world.settle()
     assert world.codes() == [(codec.ALLOCATE, 0)]
     assert len(world.rules.sessions) == 1
+
+
+async def test_a_tcp_client_that_leaves_while_it_waits_leaves_nothing_behind_it_either() -> None:
+    """What it had sent behind its refused Allocate is let in too late: no session, no port, no answer."""
+    policy = Later()
+    world = asking(policy)
+    caller = Caller(world, tcp=True)
+    for _ in range(2):
+        caller.raw(caller.sign(codec.ALLOCATE, ALLOCATE))
+    requests = world.table.drain(10)
+    for request in requests:
+        assert isinstance(request, Request)
+        world.engine._request(request, world.table.now)
+    await world.settle()
+    policy.asked[0].set_result(False)
+    await world.settle()
+    assert world.codes() == [(codec.ALLOCATE, 403)]
+    world.table.close(request.flow, True, 0)
+    policy.asked[1].set_result(True)
+    await world.settle()
+    assert world.codes() == []
+    assert world.is_empty()
 
 
 async def test_the_end_gives_up_what_waits() -> None:

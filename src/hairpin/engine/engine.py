@@ -40,7 +40,6 @@ Next: TypeAlias = Callable[[Request, WORD, int], None]
 BATCH = 64  # events whose commands wake a worker once
 ROUNDS = 2  # batches between two looks at the loop
 UNAUTHENTICATED = 401  # RFC 8489, section 9.2.4
-UDP = int(Transport.UDP)
 OPENING = (turn.OpenRelay, turn.Listen)
 # Another port would fare no better: no descriptors, no memory, or the address is not this machine's.
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
@@ -221,7 +220,7 @@ class Engine:
         now = self.clock()  # time has passed
         behind = self._waiting.end(request.flow)
         self._safely(go_on, request, word, now)
-        if request.transport == UDP and not (self._at(request.flow) or self._waiting.at(request.flow)):
+        if request.transport == Transport.UDP and not (self._at(request.flow) or self._waiting.at(request.flow)):
             behind = []  # the flow is closed: the client's next copy comes on a new one
         for late in behind:  # where the first one waits again they line up behind it again
             self._safely(self._request, late, now)
